@@ -1,0 +1,92 @@
+"""Every shared knob, with the thesis' value (appendix A) as default.
+
+The presets are sizes of the same experiment: `thesis` as written, for an accelerator; `small` for
+ten minutes on two cores; `smoke` for one minute, on embedded data, to see that all works.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+PRESETS = ("thesis", "small", "smoke")
+
+
+def get_config(preset: str) -> ml_collections.ConfigDict:
+    if preset not in PRESETS:
+        raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+    config = ml_collections.ConfigDict()
+    config.method = ""  # key of semad.methods.METHODS
+    config.preset = preset  # for the record; changing it here changes nothing
+    config.seed = 0  # every random number of a run follows from it
+
+    config.population = ml_collections.ConfigDict()
+    config.population.seeds = 1  # members trained together, seeded seed, seed + 1, ...
+
+    config.data = data = ml_collections.ConfigDict()
+    data.name = "nanotwice"  # nanotwice | nanofibres | folder | digits | tfds:<name>
+    data.dir = config_dict.placeholder(str)  # where the data is, or goes
+    data.verify = True  # nanotwice: compare the files with their published checksums
+    data.channels = 1  # 1 (grey) or 3
+    data.patch_size = 32  # 16, 32, 64 or 128 pixels
+    data.crops_per_image = 10_240  # fixed random crops of each normal image, per epoch
+    data.holdout = 0.2  # share of the normal data kept from training: thresholds come from it
+    data.flips = config_dict.placeholder(bool)  # unset: for micrographs, not for oriented items
+    data.protocol = "one_class_normal"  # or one_class_anomalous: who trains, in one-vs-rest sets
+    data.normal_class = 0  # one_class_normal: the class that trains
+    data.anomalous_class = 0  # one_class_anomalous: the class that does not
+    data.seed = 0  # nanofibres: which images are drawn
+    data.train_images = 8  # nanofibres
+    data.test_images = 16  # nanofibres: half of them free of anomalies
+    data.image_size = 256  # nanofibres: height and width
+
+    config.model = model = ml_collections.ConfigDict()
+    model.width = 1.0  # multiplies every channel count of the tables
+    model.latent_dim = 256
+    model.leaky_slope = 0.2
+    model.bn_momentum = 0.8  # running = 0.8 · running + 0.2 · batch
+    model.init = "normal"  # kernels: normal (0, 0.02) | xavier
+
+    config.lr = ml_collections.ConfigDict()  # one learning rate per net; each system names its own
+    config.optim = ml_collections.ConfigDict()
+    config.optim.beta1 = 0.5  # Adam
+    config.optim.beta2 = 0.999
+
+    config.train = train = ml_collections.ConfigDict()
+    train.batch_size = 64
+    train.epochs = 50
+    train.ema = 0.999  # decay of the weights used at test time
+    train.log_every = 100  # steps
+    train.image_every = 1_000  # steps between sample images in TensorBoard
+    train.checkpoint_every = 1_000  # steps
+
+    config.score = score = ml_collections.ConfigDict()
+    score.name = config_dict.placeholder(str)  # unset: the system's own default
+    score.stride = 16  # pixels between tiles
+    score.chunk = 0  # patches scored per call, bounds memory; 0: by backend
+    score.threshold_rule = "normal_quantile"  # or transductive: a quantile of the *test* scores
+    score.threshold_rate = 0.05  # share of the scores above the threshold
+
+    config.eval = ml_collections.ConfigDict()
+    config.eval.protocol = "auto"  # thesis_tiles | one_class; auto: what suits the data
+    config.eval.max_items = 0  # score a seeded subset of the test items; 0: all
+    config.eval.max_holdout_items = 0  # the same for the held-out normal patches
+
+    if preset == "small":
+        data.crops_per_image = 2_048
+        model.width = 0.25
+        train.epochs = 6
+        train.checkpoint_every = 500
+        train.image_every = 500
+    if preset == "smoke":
+        data.name = "nanofibres"
+        data.train_images = 4
+        data.test_images = 4
+        data.image_size = 128
+        data.crops_per_image = 256
+        model.width = 0.0625
+        model.latent_dim = 16
+        train.batch_size = 32
+        train.epochs = 2
+        train.log_every = 8
+        train.image_every = 32
+        train.checkpoint_every = 32
+    return config

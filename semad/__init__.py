@@ -1,0 +1,1 @@
+"""semad finds defects in scanning-electron-microscope images by adversarial networks."""

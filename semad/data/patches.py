@@ -1,0 +1,197 @@
+"""Patches of the training and test images, cut on the device inside compiled programs.
+
+Images stay on the device in their own integer type; crops, flips and the map to [-1, 1] happen
+in the program that uses them, so that a training step needs no work on the host.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semad.data.source import Source
+from semad.errors import UserError
+
+
+class Stack(NamedTuple):
+    """Images of mixed sizes in one array: padded at the right and bottom, true sizes beside it.
+
+    Attributes:
+      pixels: (count, max height, max width, C), uint8 or uint16.
+      sizes: int32 (count, 2), true height and width.
+    """
+
+    pixels: jax.Array
+    sizes: jax.Array
+
+
+class Draw(NamedTuple):
+    """How training patches are drawn; static.
+
+    Attributes:
+      patch_size: height and width of a patch, in pixels.
+      crops_per_image: how many fixed random crops of each image make an epoch.
+      batch_size: patches per batch.
+      flips: whether each draw is flipped left-right and up-down at random.
+    """
+
+    patch_size: int
+    crops_per_image: int
+    batch_size: int
+    flips: bool
+
+
+def stack(images: Sequence[np.ndarray]) -> Stack:
+    """All images (height, width, C) in one padded array on the device."""
+    sizes = np.array([image.shape[:2] for image in images], np.int32)
+    shape = (len(images), *sizes.max(axis=0), images[0].shape[2])
+    pixels = np.zeros(shape, images[0].dtype)
+    for target, image in zip(pixels, images, strict=True):
+        target[: image.shape[0], : image.shape[1]] = image
+    return Stack(jnp.asarray(pixels), jnp.asarray(sizes))
+
+
+def normalise(pixels: jax.Array) -> jax.Array:
+    """The whole range of uint8 or uint16 to float32 in [-1, 1]."""
+    return pixels.astype(jnp.float32) * (2.0 / jnp.iinfo(pixels.dtype).max) - 1.0
+
+
+def crop(data: Stack, item: jax.Array, patch_size: int) -> jax.Array:
+    """The patch at item = (image, top, left): (P, P, C), not yet normalised."""
+    start = (item[0], item[1], item[2], 0)
+    size = (1, patch_size, patch_size, data.pixels.shape[-1])
+    return jax.lax.dynamic_slice(data.pixels, start, size)[0]
+
+
+def crops(data: Stack, items: jax.Array, patch_size: int) -> jax.Array:
+    """Normalised patches at items (N, 3): (N, P, P, C) in [-1, 1]."""
+    return normalise(jax.vmap(lambda item: crop(data, item, patch_size))(items))
+
+
+def steps_per_epoch(draw: Draw, image_count: int) -> int:
+    """Batches in an epoch; what does not fill a batch waits for another epoch's order."""
+    return max(1, image_count * draw.crops_per_image // draw.batch_size)
+
+
+def draw_batch(data: Stack, draw: Draw, key: jax.Array, index: jax.Array) -> jax.Array:
+    """Training batch number `index` of a run: (B, P, P, C) in [-1, 1].
+
+    An epoch visits every one of the `crops_per_image` crops of every image once, in an order of
+    its own. The places of the crops follow from the key alone, so they are the same in every
+    epoch, as if they had been cut out beforehand (thesis protocol); flips are drawn anew.
+    """
+    place_key, order_key, flip_key = jax.random.split(key, 3)
+    count = data.pixels.shape[0] * draw.crops_per_image
+    per_epoch = steps_per_epoch(draw, data.pixels.shape[0])
+    order = jax.random.permutation(jax.random.fold_in(order_key, index // per_epoch), count)
+    wanted = (index % per_epoch) * draw.batch_size + jnp.arange(draw.batch_size)
+    numbers = order[wanted % count]  # wraps round only where an epoch is less than a batch
+    items = jax.vmap(lambda number: _place(data, draw, place_key, number))(numbers)
+    patches = crops(data, items, draw.patch_size)
+    return _flip(patches, jax.random.fold_in(flip_key, index)) if draw.flips else patches
+
+
+def _place(data: Stack, draw: Draw, key: jax.Array, number: jax.Array) -> jax.Array:
+    """Where crop `number` lies: int32 (image, top, left), uniform over the image."""
+    image = number // draw.crops_per_image
+    room = data.sizes[image] - draw.patch_size + 1
+    corner = jax.random.randint(jax.random.fold_in(key, number), (2,), 0, room)
+    return jnp.concatenate([image[None], corner]).astype(jnp.int32)
+
+
+def _flip(patches: jax.Array, key: jax.Array) -> jax.Array:
+    """Each patch flipped left-right and, independently, up-down with probability one half."""
+    choices = jax.random.bernoulli(key, shape=(2, patches.shape[0], 1, 1, 1))
+    patches = jnp.where(choices[0], patches[:, :, ::-1], patches)
+    return jnp.where(choices[1], patches[:, ::-1], patches)
+
+
+def tile_items(images: Sequence[np.ndarray], patch_size: int, stride: int) -> np.ndarray:
+    """The thesis' grid of tiles: int32 (N, 3), rows of (image, top, left).
+
+    It covers the part of an image that whole patches side by side would: 1024×672 of 1024×696.
+    """
+    grids = []
+    for number, image in enumerate(images):
+        height, width = (size // patch_size * patch_size for size in image.shape[:2])
+        tops = range(0, height - patch_size + 1, stride)
+        lefts = range(0, width - patch_size + 1, stride)
+        grid = np.meshgrid([number], tops, lefts, indexing="ij")
+        grids.append(np.stack(grid, axis=-1).reshape(-1, 3))
+    return np.concatenate(grids).astype(np.int32)
+
+
+def fit(source: Source, patch_size: int) -> Source:
+    """The source with every image at least one patch in size.
+
+    Items of a one-vs-rest set that are smaller than a patch are padded with the darkest value,
+    evenly on all sides (28×28 to 32×32).
+
+    Raises:
+      UserError: for a micrograph smaller than a patch, or an item larger than one.
+    """
+    if source.micrographs:
+        for images, ids in ((source.train, source.train_ids), (source.test, source.test_ids)):
+            for image, name in zip(images, ids, strict=True):
+                if min(image.shape[:2]) < patch_size:
+                    raise UserError(
+                        f"{name}: the image is {image.shape[1]}×{image.shape[0]} pixels, smaller "
+                        f"than a patch of {patch_size}; remove it or set a smaller "
+                        "--config.data.patch_size (16, 32, 64, 128)"
+                    )
+        return source
+    return source._replace(
+        train=[_pad(image, patch_size, source.name) for image in source.train],
+        test=[_pad(image, patch_size, source.name) for image in source.test],
+    )
+
+
+def _pad(image: np.ndarray, patch_size: int, name: str) -> np.ndarray:
+    height, width = image.shape[:2]
+    if max(height, width) > patch_size:
+        raise UserError(
+            f"{name}: items are {width}×{height} pixels, larger than a patch of {patch_size}; "
+            "set a larger --config.data.patch_size (16, 32, 64, 128)"
+        )
+    down, right = patch_size - height, patch_size - width
+    return np.pad(image, ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)))
+
+
+def split_holdout(
+    source: Source, share: float, patch_size: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Normal images for training, and normal images that training never sees.
+
+    With ten images or more, whole images are held out, evenly spread over their order. With
+    fewer, the bottom rows of each are, since micrographs of one sample differ among themselves
+    and a single one would stand for all.
+
+    Args:
+      source: as `fit` returns it.
+      share: of the images or of the rows, in (0, 1).
+      patch_size: no part may be smaller than this.
+
+    Raises:
+      UserError: when a part would be smaller than a patch.
+    """
+    images = list(source.train)
+    if len(images) >= 10:
+        held = set(np.linspace(0, len(images) - 1, math.ceil(share * len(images)), dtype=int))
+        return (
+            [image for number, image in enumerate(images) if number not in held],
+            [image for number, image in enumerate(images) if number in held],
+        )
+    cuts = [image.shape[0] - max(patch_size, round(share * image.shape[0])) for image in images]
+    if min(cuts) < patch_size:
+        raise UserError(
+            f"{source.name}: {len(images)} normal images of {min(i.shape[0] for i in images)} rows "
+            f"cannot give both training and held-out patches of {patch_size} pixels; add normal "
+            "images (ten or more), or set a smaller --config.data.patch_size"
+        )
+    return (
+        [image[:cut] for image, cut in zip(images, cuts, strict=True)],
+        [image[cut:] for image, cut in zip(images, cuts, strict=True)],
+    )

@@ -1,0 +1,42 @@
+"""Ranking and threshold metrics, all from scikit-learn; anomalous is the positive class."""
+
+import numpy as np
+from sklearn import metrics
+
+PERCENTILES = (80, 85, 90, 95, 97, 98, 99, 99.5, 99.9)
+"""Of the test scores: the thesis' transductive thresholds lie between 80 and 99.9."""
+
+
+def ranking(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
+    """AUROC and average precision; None where only one class is present.
+
+    Args:
+      labels: bool (N,), True where anomalous.
+      scores: (N,), higher is more anomalous.
+    """
+    if labels.all() or not labels.any():
+        return {"auroc": None, "average_precision": None}
+    return {
+        "auroc": float(metrics.roc_auc_score(labels, scores)),
+        "average_precision": float(metrics.average_precision_score(labels, scores)),
+    }
+
+
+def at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """Precision, recall and F1 of `score > threshold`; 0 where undefined."""
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        labels, scores > threshold, average="binary", zero_division=0
+    )
+    return {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
+
+
+def transductive(labels: np.ndarray, scores: np.ndarray) -> dict[str, dict[str, float]]:
+    """Metrics at percentiles of the *test* scores, as the thesis takes them.
+
+    Such a threshold has seen the test set: it is no figure of a detector at work.
+    """
+    return {
+        str(percentile): {"threshold": value} | at_threshold(labels, scores, value)
+        for percentile in PERCENTILES
+        for value in [float(np.percentile(scores, percentile))]
+    }

@@ -1,0 +1,78 @@
+"""What metrics.json holds: figures of every score of every member, and their summary."""
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from semad.errors import UserError
+from semad.evaluation import metrics
+from semad.scoring.thresholds import threshold
+
+FIGURES = ("auroc", "average_precision", "precision", "recall", "f1")
+
+Values = dict[str, np.ndarray]
+"""Score name -> (N,)."""
+
+
+def member_metrics(
+    labels: np.ndarray,
+    test: Values,
+    holdout: Values,
+    name: str,
+    rule: str,
+    rate: float,
+) -> dict[str, Any]:
+    """All figures of all scores of one member; those of the score `name` also on top.
+
+    Args:
+      labels: bool (N,), True where anomalous.
+      test: scores of the test items.
+      holdout: scores of held-out normal patches.
+      name: of the score that the result is about.
+      rule, rate: of the threshold, see `semad.scoring.thresholds`.
+
+    Raises:
+      UserError: for a score that is not finite everywhere.
+    """
+    scores = {}
+    for key, values in test.items():
+        if not (np.isfinite(values).all() and np.isfinite(holdout[key]).all()):
+            raise UserError(
+                f"the score {key} is not finite for every item; train with lower learning rates "
+                "(--config.lr.<net>), or search with a lower one (--config.search.lr)"
+            )
+        value = threshold(rule, rate, holdout[key], values)
+        scores[key] = metrics.ranking(labels, values)
+        scores[key] |= {"threshold": value} | metrics.at_threshold(labels, values, value)
+        scores[key]["transductive"] = metrics.transductive(labels, values)
+    own = scores[name]
+    limit = {"rule": rule, "value": own["threshold"]}
+    return {key: own[key] for key in FIGURES} | {"threshold": limit, "scores": scores}
+
+
+def summary(members: list[dict[str, Any]], rule: str) -> dict[str, Any]:
+    """One member's figures, or of several their mean on top, `members`, `mean` and `std`.
+
+    With several members every figure of `scores` is the mean over them, and the threshold has no
+    single value. The standard deviation is that of a sample.
+    """
+    if len(members) == 1:
+        return members[0]
+    mean, std = (_over(members, function) for function in (statistics.mean, statistics.stdev))
+    scores = {
+        name: _over([one["scores"][name] for one in members], statistics.mean)
+        for name in members[0]["scores"]
+    }
+    limit = {"rule": rule, "value": None}
+    top = {"threshold": limit, "scores": scores, "members": members, "mean": mean, "std": std}
+    return mean | top
+
+
+def _over(
+    parts: list[dict[str, Any]], function: Callable[[list[float]], float]
+) -> dict[str, float | None]:
+    """A statistic of each figure; None where a part has none."""
+    columns = {key: [part[key] for part in parts] for key in FIGURES}
+    return {key: None if None in column else function(column) for key, column in columns.items()}

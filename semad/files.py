@@ -1,0 +1,37 @@
+"""Writing so that nothing half-written is taken for a result, and nothing older is lost."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write results into; it takes its name only when the block ends well.
+
+    What stood there before is kept as `<name>.1`, `<name>.2`, ...
+    """
+    part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    if folder.exists():
+        number = 1
+        while (older := folder.with_name(f"{folder.name}.{number}")).exists():
+            number += 1
+        folder.rename(older)
+    part.rename(folder)

@@ -1,0 +1,107 @@
+"""AnoGAN (thesis section 2.3.1; Schlegl et al. 2017): a plain GAN, and a search to score with.
+
+The GAN (tables A1, equations 2.4 and 2.5) plays with the non-saturating generator loss. An image
+is scored by searching its latent: z alone moves, by Adam, down
+
+    L(z) = (1 − λ)·Σ|x − G(z)| + λ·Σ|f(x) − f(G(z))|        (equations 2.32 and 2.33)
+
+with weights frozen and batch norm in inference mode; the score is L at the last step. Public code
+swaps λ and 1 − λ; this is the paper's form.
+"""
+
+from collections.abc import Callable
+
+import jax
+import ml_collections
+import optax
+
+from semad import losses
+from semad.methods.common import Lossed, Scored, adam, image_shape, learning_rates, style
+from semad.nets.thesis import Discriminator, Generator
+from semad.scoring.latent_search import search_latent
+from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
+
+
+def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    """Equation 2.4: x is real, G(z) is not."""
+    del key, hparams
+    generated = nets.generator(batch.z)
+    on_real = losses.cross_entropy(nets.discriminator(batch.images).logits, 1.0).mean()
+    on_generated = losses.cross_entropy(nets.discriminator(generated).logits, 0.0).mean()
+    return on_real + on_generated, {"real": on_real, "generated": on_generated}
+
+
+def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    """Equation 2.5 in its non-saturating form: G(z) should pass for real."""
+    del key, hparams
+    judgement = nets.discriminator(nets.generator(batch.z))
+    return losses.cross_entropy(judgement.logits, 1.0).mean(), {}
+
+
+def make_score(
+    search: ml_collections.ConfigDict, latent_dim: int
+) -> Callable[[Nets, jax.Array, jax.Array], Scored]:
+    """The score A(x) and its two terms, by a search per image, vmapped over the batch.
+
+    Args:
+      search: `steps`, `lr`, `weight` (λ) and `discrimination`: `features`, or `cross_entropy` of
+        D(G(z)) to "real".
+      latent_dim: length of z.
+    """
+    optimizer = optax.adam(search.lr)
+
+    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+        # One start for all images: a score must not depend on the place in the batch.
+        start = jax.random.normal(key, (latent_dim,))
+
+        def search_one(image: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+            wanted = nets.discriminator(image[None]).features
+
+            def look(z: jax.Array) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array]]:
+                generated = nets.generator(z[None])
+                residual = losses.sum_absolute(image[None], generated)[0]
+                judgement = nets.discriminator(generated)
+                if search.discrimination == "features":
+                    other = losses.sum_absolute(wanted, judgement.features)[0]
+                else:
+                    other = losses.cross_entropy(judgement.logits, 1.0)[0]
+                total = (1 - search.weight) * residual + search.weight * other
+                scores = {"anomaly": total, "residual": residual, "discrimination": other}
+                return total, (scores, generated[0])
+
+            z = search_latent(lambda z: look(z)[0], start, optimizer, search.steps)
+            return look(z)[1]
+
+        return jax.vmap(search_one)(images)
+
+    return score
+
+
+def preview(nets: Nets, batch: Batch) -> dict[str, jax.Array]:
+    """Samples."""
+    return {"samples": nets.generator(batch.z)}
+
+
+def build(config: ml_collections.ConfigDict) -> Method:
+    """The method for a config of `configs/anogan.py`."""
+    data, latent_dim = config.data, config.model.latent_dim
+
+    updates = (
+        Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
+        Update("generator", ("generator",), generator_loss, adam(config)),
+    )
+    generator = Generator(data.patch_size, data.channels, style(config))
+    discriminator = Discriminator(data.patch_size, style(config))
+    return Method(
+        name="anogan",
+        nets={
+            "generator": Net(generator, ((latent_dim,),)),
+            "discriminator": Net(discriminator, (image_shape(config),)),
+        },
+        latent_dim=latent_dim,
+        phases=(Phase("gan", config.train.epochs, updates),),
+        hparams=learning_rates(config),
+        score=make_score(config.search, latent_dim),
+        default_score="anomaly",
+        preview=preview,
+    )

@@ -1,0 +1,1 @@
+"""Flax modules of the thesis tables, and their layers."""

@@ -1,0 +1,68 @@
+"""The layers of the thesis tables: convolutions by backend, batch norm, leaky ReLU.
+
+Biases stay before batch normalisation, as in the framework that the tables were written for,
+where they are the default.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+
+from semad import backend
+from semad.nets import conv
+
+INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
+    "normal": nn.initializers.normal(0.02),  # DCGAN (Radford et al. 2016)
+    "xavier": nn.initializers.xavier_uniform(),
+}
+
+
+class Style(NamedTuple):
+    """What all layers of a network share; `configs/common.py` holds the values.
+
+    Attributes:
+      width: multiplies every channel count; 1.0 is the thesis.
+      slope: of the leaky ReLU below zero.
+      momentum: batch norm's running = momentum · running + (1 - momentum) · batch.
+      init: key of `INITIALIZERS`, for kernels.
+    """
+
+    width: float = 1.0
+    slope: float = 0.2
+    momentum: float = 0.8
+    init: str = "normal"
+
+    def features(self, count: int) -> int:
+        """The channel count of a table, scaled by the width; at least 1."""
+        return max(1, round(count * self.width))
+
+    def dense(self, features: int) -> nn.Dense:
+        """A dense layer of exactly `features` units."""
+        return nn.Dense(features, kernel_init=INITIALIZERS[self.init])
+
+    def normalise(self, x: jax.Array, train: bool) -> jax.Array:
+        """Batch normalisation, then leaky ReLU. Call inside a compact method."""
+        norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)
+        return nn.leaky_relu(norm(x), self.slope)
+
+
+class Conv(nn.Module):
+    """Convolution with SAME padding: (N, H, W, C) -> (N, ⌈H/s⌉, ⌈W/s⌉, features)."""
+
+    features: int
+    size: int
+    stride: int
+    style: Style
+    transposed: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolves; `transposed` upsamples by the stride: -> (N, H·s, W·s, features)."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", INITIALIZERS[self.style.init], shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        function = conv.conv_transpose if self.transposed else conv.conv
+        y = function(x, kernel, self.stride, backend.plan().convolution)
+        return y + bias.reshape((1, 1, 1, -1))

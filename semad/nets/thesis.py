@@ -1,0 +1,112 @@
+"""The networks of the thesis' tables A1 and A2, for patches of 16, 32, 64 and 128 pixels.
+
+The tables describe 32 pixels. Another size has one level less or more: the generator always
+starts at 4×4 with 512 channels and ends its levels at 128, doubling backwards up to 512; the
+discriminator and the encoder start at 64, double up to 512 and end at 4×4.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semad.nets.layers import Conv, Style
+
+PATCH_SIZES = (16, 32, 64, 128)
+
+
+class Judgement(NamedTuple):
+    """A discriminator's answer: logits (N,), and the features (N, F) before its last layer."""
+
+    logits: jax.Array
+    features: jax.Array
+
+
+def levels(patch_size: int) -> int:
+    """How many halvings lead from the patch to 4×4."""
+    return PATCH_SIZES.index(patch_size) + 2
+
+
+class Generator(nn.Module):
+    """Generator of table A1: z (N, latent) -> images (N, P, P, channels) in [-1, 1]."""
+
+    patch_size: int
+    channels: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+        """Decodes latents."""
+        style = self.style
+        base = style.features(512)
+        x = style.normalise(style.dense(4 * 4 * base)(z), train)
+        x = x.reshape(-1, 4, 4, base)
+        for level in reversed(range(levels(self.patch_size))):
+            features = style.features(min(512, 128 * 2**level))
+            x = style.normalise(Conv(features, 4, 2, style, transposed=True)(x), train)
+        return jnp.tanh(Conv(self.channels, 5, 1, style, transposed=True)(x))
+
+
+class ConvTower(nn.Module):
+    """Convolutions of tables A1 and A2: images (N, P, P, C) -> flat features (N, 4·4·F)."""
+
+    patch_size: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Flattened activations of the last convolution."""
+        for level in range(levels(self.patch_size)):
+            features = self.style.features(min(512, 64 * 2**level))
+            x = self.style.normalise(Conv(features, 4, 2, self.style)(x), train)
+        return x.reshape(x.shape[0], -1)
+
+
+class Discriminator(nn.Module):
+    """Discriminator of table A1; the sigmoid is left to the loss."""
+
+    patch_size: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> Judgement:
+        """Images (N, P, P, C) -> Judgement; the features are those of the conv tower."""
+        features = ConvTower(self.patch_size, self.style)(x, train)
+        return Judgement(self.style.dense(1)(features)[:, 0], features)
+
+
+class Encoder(nn.Module):
+    """Encoder of table A2: images (N, P, P, C) -> z (N, latent)."""
+
+    patch_size: int
+    latent_dim: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Encodes images; the last layer is linear."""
+        return self.style.dense(self.latent_dim)(ConvTower(self.patch_size, self.style)(x, train))
+
+
+class PairDiscriminator(nn.Module):
+    """BiGAN's discriminator of pairs (x, z): tower A1 on x, a dense layer on z, one on both.
+
+    The table ends in a single unit. Straight on the concatenation, a single unit would compute
+    a(x) + b(z), which cannot tell whether x and z belong together; so one hidden layer of 1024
+    units sees both, as in Zenati et al. 2018 ("Efficient GAN-based anomaly detection"), and
+    its activations are the features f(x, z).
+    """
+
+    patch_size: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, z: jax.Array, train: bool) -> Judgement:
+        """Images (N, P, P, C) and latents (N, latent) -> Judgement."""
+        style = self.style
+        image = ConvTower(self.patch_size, style)(x, train)
+        latent = nn.leaky_relu(style.dense(style.features(512))(z), style.slope)
+        both = jnp.concatenate([image, latent], axis=1)
+        features = nn.leaky_relu(style.dense(style.features(1024))(both), style.slope)
+        return Judgement(style.dense(1)(features)[:, 0], features)

@@ -1,0 +1,1 @@
+"""Batched scoring, latent search, thresholds."""

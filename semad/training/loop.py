@@ -1,0 +1,208 @@
+"""The training loop: programs over groups of members, and what happens between their calls."""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semad import backend, experiment
+from semad.data.patches import crops, stack, steps_per_epoch, tile_items
+from semad.errors import TrainingDiverged, UserError
+from semad.experiment import Experiment
+from semad.losses import sample_latent
+from semad.pace import Pace
+from semad.training.checkpoints import Checkpoints
+from semad.training.logs import Log
+from semad.training.signals import stop_request
+from semad.training.state import init_population, member, merge, phase_bounds, split
+from semad.training.step import Terms, make_program, phase_step
+from semad.types import Batch, Hparams, Phase, TrainState
+
+_PREVIEWS = 8  # patches per row of sample images
+
+
+class Interrupted(UserError):
+    """Somebody stopped the run; its state was saved."""
+
+    exit_code = 130
+
+
+class _Run(NamedTuple):
+    """What the functions below share; nothing of it changes while training."""
+
+    experiment: Experiment
+    plan: backend.Plan
+    per_epoch: int
+    hparams: list[Hparams]
+    checkpoints: Checkpoints
+    log: Log
+    preview: Callable[[TrainState], dict[str, jax.Array]]
+    pace: Pace
+    stop: threading.Event
+
+
+def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> TrainState:
+    """Trains all phases of all members from the newest checkpoint, or from the start.
+
+    Args:
+      run: of `semad.experiment.prepare`.
+      workdir: takes checkpoints, log and TensorBoard files.
+      plan: steps per dispatch and members together; by backend if None. It changes speed only.
+
+    Returns:
+      The trained states, stacked over the members.
+
+    Raises:
+      TrainingDiverged: when a loss or a parameter is no longer finite.
+      Interrupted: after SIGINT or SIGTERM, with the state saved.
+    """
+    plan = plan or backend.plan()
+    seeds = experiment.seeds(run.config)
+    group_size = len(seeds) if plan.members_together else 1
+    per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
+    total = phase_bounds(run.method, per_epoch)[-1][2]
+    with Checkpoints(workdir) as checkpoints:
+        state = init_population(run.method, seeds)
+        if checkpoints.latest() is not None:
+            state = checkpoints.restore(jax.eval_shape(lambda: state))
+        hparams = {
+            name: jnp.full((len(seeds),), value) for name, value in run.method.hparams.items()
+        }
+        step = int(state.step[0])
+        pace = Pace("training", total, "the preset `small` is made for a CPU")
+        with Log(workdir, step, total) as log, stop_request() as stop:
+            shared = _Run(
+                run,
+                plan,
+                per_epoch,
+                split(hparams, group_size),
+                checkpoints,
+                log,
+                _previewer(run),
+                pace,
+                stop,
+            )
+            groups = split(state, group_size)
+            for phase, start, end in phase_bounds(run.method, per_epoch):
+                groups = _train_phase(shared, phase, start, end, groups)
+            state = merge(groups)
+            checkpoints.save(state)
+    return state
+
+
+def _train_phase(
+    run: _Run, phase: Phase, start: int, end: int, groups: list[TrainState]
+) -> list[TrainState]:
+    """All steps of a phase that are still to do."""
+    config = run.experiment.config
+    step_function = phase_step(
+        run.experiment.method, phase, start, run.experiment.draw, config.train.ema
+    )
+    program = cache(lambda steps: make_program(step_function, steps))
+    step = int(groups[0].step[0])
+    window: list[list[Terms]] = []
+    window_start, clock = step, time.perf_counter()
+    while step < end:
+        steps = min(run.plan.steps_per_dispatch, _next_event(config.train, step, end) - step)
+        results = [
+            program(steps)(state, run.experiment.train, hparams)
+            for state, hparams in zip(groups, run.hparams, strict=True)
+        ]
+        groups = [state for state, _ in results]
+        window.append([terms for _, terms in results])
+        step += steps
+        run.log.advance(steps)
+        if run.pace.due():
+            jax.block_until_ready(groups)
+            run.pace.tick(step)
+        if step < _next_event(config.train, step - 1, end) and not run.stop.is_set():
+            continue
+        terms = _gather(window)
+        _check_finite(run, terms, window_start, groups)
+        seconds = time.perf_counter() - clock
+        speed = (step - window_start) * config.train.batch_size * config.population.seeds / seconds
+        means = {name: values.mean(axis=0) for name, values in terms.items()}
+        run.log.scalars(phase.name, step, (step - start) // run.per_epoch, means, speed)
+        if step % config.train.image_every == 0 or step == end:
+            run.log.images(step, run.preview(groups[0]))
+        if step % config.train.checkpoint_every == 0 or step == end or run.stop.is_set():
+            run.checkpoints.save(merge(groups))
+        if run.stop.is_set():
+            raise Interrupted(f"stopped at step {step}, saved; the same command goes on from there")
+        window, window_start, clock = [], step, time.perf_counter()
+    return groups
+
+
+def _next_event(train: object, step: int, end: int) -> int:
+    """The next step behind `step` at which something is to be written."""
+    periods = (train.log_every, train.image_every, train.checkpoint_every)
+    return min(end, *((step // period + 1) * period for period in periods))
+
+
+def _gather(window: list[list[Terms]]) -> dict[str, np.ndarray]:
+    """Loss terms since the last event: name -> (steps, members)."""
+    host = jax.device_get(window)
+    return {
+        name: np.concatenate(
+            [np.concatenate([terms[name] for terms in groups], axis=1) for groups in host]
+        )
+        for name in host[0][0]
+    }
+
+
+@jax.jit
+def _finite(tree: dict) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]))
+
+
+def _check_finite(
+    run: _Run, terms: dict[str, np.ndarray], start: int, groups: list[TrainState]
+) -> None:
+    """Raises TrainingDiverged for the earliest loss, or else any net, that is not finite."""
+    saved = run.checkpoints.latest()
+    kept = (
+        "no checkpoint was saved yet"
+        if saved is None
+        else f"the checkpoint of step {saved} is kept"
+    )
+    advice = f"{kept}; try lower learning rates (--config.lr.<net>) in a new --workdir"
+    broken = [
+        (int(np.argmax(~np.isfinite(values).all(axis=1))), name)
+        for name, values in terms.items()
+        if not np.isfinite(values).all()
+    ]
+    if broken:
+        row, name = min(broken)
+        value = terms[name][row][~np.isfinite(terms[name][row])][0]
+        raise TrainingDiverged(f"the loss {name} is {value} at step {start + row + 1}; {advice}")
+    for state in groups:
+        for name, params in state.weights.params.items():
+            if not _finite(params):
+                step = int(state.step[0])
+                raise TrainingDiverged(
+                    f"the parameters of {name} are not finite after step {step}; {advice}"
+                )
+
+
+def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
+    """Sample images of a group's first member, on held-out patches that are always the same."""
+    size = run.draw.patch_size
+    items = tile_items(run.holdout, size, size)
+    chosen = items[np.linspace(0, len(items) - 1, _PREVIEWS, dtype=int)]
+    batch = Batch(
+        crops(stack(run.holdout), chosen, size),
+        sample_latent(jax.random.key(0), _PREVIEWS, run.method.latent_dim),
+    )
+
+    @jax.jit
+    def preview(group: TrainState) -> dict[str, jax.Array]:
+        nets = run.method.bind(member(group.ema, 0))
+        return {"inputs": batch.images} | run.method.preview(nets, batch)
+
+    return preview

@@ -1,0 +1,67 @@
+"""The training state: made from a seed, stacked over a population, split into groups."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semad.types import Method, Phase, TrainState, Weights
+
+
+def init_state(method: Method, seed: int | jax.Array) -> TrainState:
+    """A fresh state of one member; all of its randomness follows from the seed."""
+    key = jax.random.key(seed)
+    params: dict[str, Any] = {}
+    batch_stats: dict[str, Any] = {}
+    for number, (name, net) in enumerate(sorted(method.nets.items())):
+        inputs = [jnp.zeros((1, *shape)) for shape in net.inputs]
+        variables = net.module.init(jax.random.fold_in(key, number), *inputs, train=False)
+        params[name] = variables["params"]
+        batch_stats[name] = variables.get("batch_stats", {})
+    opt_state = {
+        update.name: update.optimizer.init({name: params[name] for name in update.trains})
+        for phase in method.phases
+        for update in phase.updates
+    }
+    weights = Weights(params, batch_stats)
+    # A copy: donated buffers must not appear twice in one state.
+    ema = jax.tree.map(jnp.copy, weights)
+    return TrainState(jnp.int32(0), weights, opt_state, ema, key)
+
+
+def init_population(method: Method, seeds: list[int]) -> TrainState:
+    """States of all members, stacked along a leading axis; member i is seeded by seeds[i]."""
+    return jax.jit(jax.vmap(lambda seed: init_state(method, seed)))(jnp.asarray(seeds))
+
+
+def split(population: Any, group_size: int) -> list[Any]:
+    """A stacked tree as groups of `group_size` members, the last one perhaps smaller."""
+    members = jax.tree.leaves(population)[0].shape[0]
+    starts = range(0, members, group_size)
+    return [jax.tree.map(lambda x, s=s: x[s : s + group_size], population) for s in starts]
+
+
+def merge(groups: list[Any]) -> Any:
+    """The inverse of `split`."""
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *groups)
+
+
+def member(population: Any, number: int) -> Any:
+    """One member of a stacked tree, without the leading axis."""
+    return jax.tree.map(lambda x: x[number], population)
+
+
+def phase_bounds(method: Method, steps_per_epoch: int) -> list[tuple[Phase, int, int]]:
+    """Each phase with its first step and the step behind its last."""
+    bounds, start = [], 0
+    for phase in method.phases:
+        end = start + phase.epochs * steps_per_epoch
+        bounds.append((phase, start, end))
+        start = end
+    return bounds
+
+
+def parameter_count(params: Any) -> int:
+    """How many numbers a tree of parameters holds."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

@@ -1,0 +1,183 @@
+"""The contract every system is written against: Net, Update, Phase, Method and TrainState.
+
+The systems differ in four things only: which networks, which loss terms, which parameters each
+loss moves, and how an image is scored. A file in `semad/methods/` says those four things by
+building a `Method`; all the rest (optimiser steps, batch statistics, EMA, randomness, logging,
+checkpoints, thresholds) exists once, elsewhere.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import optax
+
+Hparams = Mapping[str, jax.Array]
+"""Scalars that may differ between members of a population: traced, never compiled in."""
+
+
+class Net(NamedTuple):
+    """A network and the shapes of its inputs for one example, without the batch axis."""
+
+    module: nn.Module
+    inputs: tuple[tuple[int, ...], ...]
+
+
+class Nets:
+    """The networks of a method with weights, as losses and scores call them: `nets.generator(z)`.
+
+    A net named in `training` normalises by the batch it sees, and its running statistics are
+    followed in `self.batch_stats`, call by call, as an eager framework would; the caller decides
+    which of them to keep. Any other net runs in inference mode, where no example sees another.
+    An instance lives for one trace, so the functions that use it stay pure.
+
+    Args:
+      modules: name -> flax module whose `__call__` takes `train: bool`.
+      params: name -> parameters.
+      batch_stats: name -> running statistics, empty for a net without any.
+      training: the nets in training mode.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        params: Mapping[str, Any],
+        batch_stats: Mapping[str, Any],
+        training: frozenset[str] = frozenset(),
+    ) -> None:
+        """Binds weights to modules; nothing is copied."""
+        self._modules = modules
+        self._params = params
+        self._training = training
+        self.batch_stats = dict(batch_stats)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The net of that name, as a function of its inputs (and `key`, if it uses dropout)."""
+        if name not in self._modules:
+            raise AttributeError(f"no net named {name!r}; there are {sorted(self._modules)}")
+
+        def call(*inputs: jax.Array, key: jax.Array | None = None) -> Any:
+            variables = {"params": self._params[name], "batch_stats": self.batch_stats[name]}
+            module = self._modules[name]
+            if name not in self._training:
+                return module.apply(variables, *inputs, train=False)
+            rngs = None if key is None else {"dropout": key}
+            outputs, changed = module.apply(
+                variables, *inputs, train=True, mutable=["batch_stats"], rngs=rngs
+            )
+            self.batch_stats[name] = changed.get("batch_stats", {})
+            return outputs
+
+        return call
+
+
+class Batch(NamedTuple):
+    """What a training step is given.
+
+    All updates of a step see the same batch, so that the compiler may share what they have in
+    common, such as the start of G(z) in the discriminator's update and in the generator's.
+
+    Attributes:
+      images: (N, P, P, C) in [-1, 1].
+      z: draws from N(0, I), (N, latent).
+    """
+
+    images: jax.Array
+    z: jax.Array
+
+
+Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, jax.Array]]]
+"""`loss(nets, batch, key, hparams) -> (scalar, {term: scalar})`; the key is for further noise."""
+
+Score = Callable[[Nets, jax.Array, jax.Array], tuple[dict[str, jax.Array], jax.Array]]
+"""`score(nets, images, key) -> ({name: (N,)}, reconstructions)`; higher is more anomalous.
+
+The residual scores of the reconstruction (`l1`, `l2`) are added to these by the engine. Nets are
+in inference mode, and the key is one for all images: noise must be drawn without a batch
+axis, so that an image's score never depends on its neighbours or its place.
+"""
+
+Preview = Callable[[Nets, Batch], dict[str, jax.Array]]
+"""`preview(nets, batch) -> {name: images}`: cheap pictures for the training log."""
+
+
+class Update(NamedTuple):
+    """One optimiser's move: the nets in `trains` go down the gradient of `loss`.
+
+    The learning rate is `hparams['lr_<net>']`, so `optimizer` only scales the gradient (for
+    example `optax.scale_by_adam`). Batch statistics are committed for the nets in `trains` alone.
+    `repeat` is how often it runs per step of its phase, each time on a fresh batch.
+    """
+
+    name: str
+    trains: tuple[str, ...]
+    loss: Loss
+    optimizer: optax.GradientTransformation
+    repeat: int = 1
+
+
+class Phase(NamedTuple):
+    """Updates in the order in which one jitted step runs them, and for how many epochs.
+
+    A net that no update of the phase trains is frozen: losses see it as it is used at test time,
+    with its EMA weights and in inference mode.
+    """
+
+    name: str
+    epochs: int
+    updates: tuple[Update, ...]
+
+
+class Method(NamedTuple):
+    """A system: its networks, how they are trained and how an image is scored.
+
+    Attributes:
+      name: its key in `semad.methods.METHODS`.
+      nets: name -> Net.
+      latent_dim: length of z.
+      phases: in order; update names are unique over all of them.
+      hparams: name -> value for every scalar the losses read, and `lr_<net>` for every net.
+      score: see `Score`.
+      default_score: which score a result is about when the config names none.
+      preview: see `Preview`.
+    """
+
+    name: str
+    nets: Mapping[str, Net]
+    latent_dim: int
+    phases: tuple[Phase, ...]
+    hparams: Mapping[str, float]
+    score: Score
+    default_score: str
+    preview: Preview
+
+    def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:
+        """The nets with these weights, those in `training` in training mode."""
+        modules = {name: net.module for name, net in self.nets.items()}
+        return Nets(modules, weights.params, weights.batch_stats, training)
+
+
+class Weights(NamedTuple):
+    """Parameters and running statistics, each a dict with one entry per net."""
+
+    params: dict[str, Any]
+    batch_stats: dict[str, Any]
+
+
+class TrainState(NamedTuple):
+    """All that training changes, and so all that a checkpoint holds.
+
+    Attributes:
+      step: int32 scalar, counted over all phases.
+      weights: what the optimisers move.
+      opt_state: update name -> optimiser state.
+      ema: exponential moving average of `weights`, used at test time.
+      key: typed PRNG key; every random number of the run is derived from it by `fold_in`.
+    """
+
+    step: jax.Array
+    weights: Weights
+    opt_state: dict[str, Any]
+    ema: Weights
+    key: jax.Array

@@ -1,0 +1,45 @@
+"""Installs semad; `pip install -e .` is enough to run it, `.[test]` to test it."""
+
+from setuptools import find_packages, setup
+
+# Lower ends are what the tests were run with; older releases may do, but nobody has tried. jax 0.11
+# is inside because accelerator images ship it; the tests ran on 0.10.
+REQUIRES = [
+    "absl-py>=2.5,<3",
+    "flax>=0.12.8,<0.13",
+    "jax>=0.10.2,<0.12",
+    "jaxlib>=0.10.2,<0.12",
+    "jinja2>=3.1,<4",
+    "matplotlib>=3.11,<4",
+    "ml-collections>=1.1,<2",
+    "numpy>=2.4,<3",
+    "optax>=0.2.8,<0.3",
+    "orbax-checkpoint>=0.12.8,<0.13",
+    "pillow>=13,<14",
+    "scikit-learn>=1.9,<2",
+    "scipy>=1.17,<2",
+    "tensorboardX>=2.6.5,<3",
+    "tifffile>=2026.3.3,<2027",
+    "tqdm>=4.70,<5",
+]
+TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
+TEST = ["pytest>=9.2,<10", "ruff>=0.17.6,<0.18"]
+
+setup(
+    name="semad",
+    version="0.1.0",
+    description="Defects in SEM images, found by generative adversarial networks in JAX/Flax",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["semad", "semad.*"]),
+    package_data={
+        "semad.data": ["*.sha256"],
+        "semad.evaluation": ["templates/*.j2"],
+    },
+    install_requires=REQUIRES + TFDS,
+    extras_require={
+        "test": TEST,
+        "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
+        "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmark_cpu.py
+    },
+)

@@ -1,0 +1,135 @@
+"""Crops, batches, tiles and the split, on images whose pixels tell where they came from."""
+
+import jax
+import numpy as np
+import pytest
+
+from semad.data import patches
+from semad.data.patches import Draw
+from semad.data.source import Source
+from semad.errors import UserError
+
+
+def coded(height, width, number):
+    """A uint16 image in which every pixel names its image, row and column."""
+    rows, columns = np.mgrid[:height, :width]
+    return (number * 10_000 + rows * 100 + columns).astype(np.uint16)[..., None]
+
+
+def source(images, micrographs=True):
+    ids = [f"image_{n}" for n in range(len(images))]
+    return Source("test", images, [], [], np.zeros(0, bool), ids, [], micrographs, False)
+
+
+IMAGES = [coded(40, 50, 1), coded(36, 64, 2), coded(60, 33, 3)]
+
+
+def decode(batch):
+    """Batch in [-1, 1] back to the coded integers."""
+    return np.rint((np.asarray(batch, np.float64) + 1) / 2 * 65535).astype(int)[..., 0]
+
+
+def test_the_whole_range_maps_to_minus_one_and_one():
+    for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
+        values = patches.normalise(np.array([0, top], dtype))
+        np.testing.assert_allclose(values, [-1, 1], atol=1e-6)
+
+
+def test_batches_are_crops_of_the_true_image_area():
+    draw = Draw(patch_size=32, crops_per_image=8, batch_size=6, flips=False)
+    data = patches.stack(IMAGES)
+    found = set()
+    per_epoch = patches.steps_per_epoch(draw, len(IMAGES))
+    assert per_epoch == 4
+    epochs = []
+    for epoch in range(2):
+        seen = []
+        for index in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+            for patch in decode(patches.draw_batch(data, draw, jax.random.key(0), index)):
+                image, top, left = (
+                    patch[0, 0] // 10_000,
+                    patch[0, 0] // 100 % 100,
+                    patch[0, 0] % 100,
+                )
+                expected = IMAGES[image - 1][top : top + 32, left : left + 32, 0]
+                np.testing.assert_array_equal(patch, expected)
+                seen.append((image, top, left))
+                found.add(image)
+        epochs.append(seen)
+    assert found == {1, 2, 3}
+    # The same 24 crops in both epochs, each once, in another order.
+    assert sorted(epochs[0]) == sorted(epochs[1])
+    assert epochs[0] != epochs[1]
+    assert [sum(item[0] == n for item in epochs[0]) for n in (1, 2, 3)] == [8, 8, 8]
+
+
+def test_flips_leave_the_set_of_pixels_and_reach_all_four_forms():
+    draw = Draw(patch_size=32, crops_per_image=1, batch_size=64, flips=True)
+    batch = decode(
+        patches.draw_batch(patches.stack([coded(32, 32, 0)]), draw, jax.random.key(0), 0)
+    )
+    corners = {int(patch[0, 0]) for patch in batch}
+    assert corners == {0, 31, 3100, 3131}
+    assert all(sorted(patch.ravel()) == sorted(batch[0].ravel()) for patch in batch)
+
+
+def test_an_epoch_smaller_than_a_batch_wraps_round():
+    draw = Draw(patch_size=32, crops_per_image=1, batch_size=7, flips=False)
+    batch = patches.draw_batch(patches.stack(IMAGES), draw, jax.random.key(0), 0)
+    assert batch.shape == (7, 32, 32, 1)
+    assert {int(patch[0, 0]) // 10_000 for patch in decode(batch)} == {1, 2, 3}
+
+
+def test_tiles_of_the_thesis_grid():
+    items = patches.tile_items([np.zeros((696, 1024, 1), np.uint8)] * 40, 32, 16)
+    assert items.shape == (103_320, 3)
+    assert (items.max(axis=0) == (39, 640, 992)).all()
+
+
+def test_crops_cut_where_the_items_say():
+    items = np.array([[0, 3, 4], [2, 28, 1]], np.int32)
+    found = decode(patches.crops(patches.stack(IMAGES), items, 32))
+    np.testing.assert_array_equal(found[0], IMAGES[0][3:35, 4:36, 0])
+    np.testing.assert_array_equal(found[1], IMAGES[2][28:60, 1:33, 0])
+
+
+def test_small_items_are_padded_evenly_with_black():
+    items = np.full((3, 28, 27, 1), 9, np.uint8)
+    fitted = patches.fit(source(items, micrographs=False), 32)
+    image = fitted.train[0]
+    assert image.shape == (32, 32, 1)
+    assert (image[2:30, 2:29] == 9).all()
+    assert image.sum() == 28 * 27 * 9
+
+
+@pytest.mark.parametrize(
+    ("images", "micrographs", "message"),
+    [
+        ([np.zeros((20, 90, 1), np.uint8)], True, "image_0: the image is 90×20 pixels, smaller"),
+        ([np.zeros((33, 33, 1), np.uint8)], False, "items are 33×33 pixels, larger"),
+    ],
+)
+def test_sizes_that_do_not_fit(images, micrographs, message):
+    with pytest.raises(UserError, match=message):
+        patches.fit(source(images, micrographs), 32)
+
+
+def test_few_images_give_up_their_bottom_rows():
+    images = [coded(90, 40, n) for n in range(5)]
+    train, held = patches.split_holdout(source(images), 0.2, 32)
+    assert [image.shape[0] for image in train] == [58] * 5  # at least a patch is held out
+    assert [image.shape[0] for image in held] == [32] * 5
+    for whole, top, bottom in zip(images, train, held, strict=True):
+        np.testing.assert_array_equal(np.concatenate([top, bottom]), whole)
+
+
+def test_many_images_are_held_out_whole():
+    images = [coded(32, 32, n % 6) for n in range(20)]
+    train, held = patches.split_holdout(source(images), 0.2, 32)
+    assert (len(train), len(held)) == (16, 4)
+    assert {id(image) for image in train} | {id(image) for image in held} == set(map(id, images))
+
+
+def test_images_too_small_to_split():
+    with pytest.raises(UserError, match="cannot give both training and held-out"):
+        patches.split_holdout(source([coded(50, 50, 0)]), 0.2, 32)

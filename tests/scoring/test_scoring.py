@@ -1,0 +1,107 @@
+"""Scores depend on the image alone; the search goes where mathematics says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from semad.data.patches import stack
+from semad.scoring.batched import make_scorer, score_items
+from semad.scoring.latent_search import search_latent
+from semad.scoring.thresholds import threshold
+from semad.training.state import init_state
+from tests import tiny
+
+
+def test_search_is_gradient_descent():
+    """On L(z) = Σ(z - t)², z moves by -2·lr·(z - t): a geometric approach."""
+    target = jnp.array([1.0, -2.0])
+    found = search_latent(
+        lambda z: jnp.square(z - target).sum(), jnp.zeros(2), optax.sgd(0.1), steps=3
+    )
+    np.testing.assert_allclose(found, np.array([1.0, -2.0]) * (1 - 0.8**3), rtol=1e-5)
+
+
+def test_each_search_has_an_optimiser_of_its_own():
+    """Adam's first step is lr in size for a large and for a small gradient alike."""
+    scales = jnp.array([1e-3, 1e3])
+    found = jax.vmap(
+        lambda scale: search_latent(
+            lambda z: scale * z.sum(), jnp.zeros(2), optax.adam(0.1), steps=1
+        )
+    )(scales)
+    np.testing.assert_allclose(found, -0.1, rtol=1e-3)
+
+
+def test_no_steps_leave_the_start():
+    start = jnp.arange(3.0)
+    found = search_latent(lambda z: z.sum(), start, optax.adam(0.1), steps=0)
+    np.testing.assert_array_equal(found, start)
+
+
+@pytest.fixture(scope="module", params=tiny.NAMES)
+def scoring(request):
+    """A scorer with weights away from their start, and patches to score."""
+    run = tiny.prepare(request.param)
+    weights = init_state(run.method, 0).ema
+    shaken = jax.tree.map(
+        lambda leaf: leaf + 0.05 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
+        weights.params,
+    )
+    weights = weights._replace(params=shaken)
+    images = stack(run.source.test)
+    scorer = make_scorer(run.method, 16)
+
+    def score(rows, chunk=16, keep=()):
+        items = np.array([[row, 0, 0] for row in rows], np.int32)
+        return score_items(
+            scorer, weights, images, items, jax.random.key(3), chunk=chunk, keep=keep
+        )
+
+    return score, run.method
+
+
+ROWS = list(range(40))
+
+
+def test_scores_are_the_same_to_the_bit_in_any_company_and_order(scoring):
+    score, _ = scoring
+    together = score(ROWS).values
+    shuffled = np.random.default_rng(0).permutation(ROWS)
+    again = score(shuffled).values
+    alone = {row: score([row]).values for row in (0, 7, 39)}
+    with_others = score([39, 7, 0, *range(50, 63)]).values
+    for name, values in together.items():
+        assert np.isfinite(values).all()
+        np.testing.assert_array_equal(again[name], values[shuffled], err_msg=name)
+        for row, single in alone.items():
+            assert single[name][0] == values[row], name
+        np.testing.assert_array_equal(with_others[name][:3], values[[39, 7, 0]], err_msg=name)
+
+
+def test_chunk_sizes_agree_within_rounding(scoring):
+    score, _ = scoring
+    first = score(ROWS, chunk=16).values
+    for chunk in (5, 64):
+        for name, values in score(ROWS, chunk=chunk).values.items():
+            np.testing.assert_allclose(values, first[name], rtol=1e-4, err_msg=name)
+
+
+def test_residual_scores_are_those_of_the_reconstruction(scoring):
+    score, method = scoring
+    found = score(ROWS, keep=(0, 25))
+    assert method.default_score in found.values
+    assert found.reconstructions.keys() == {0, 25}
+    run = tiny.prepare(method.name)
+    for row, reconstruction in found.reconstructions.items():
+        image = run.source.test[row].astype(np.float64) / 127.5 - 1
+        residual = image - reconstruction
+        np.testing.assert_allclose(found.values["l1"][row], np.abs(residual).mean(), rtol=1e-4)
+        np.testing.assert_allclose(found.values["l2"][row], (residual**2).mean(), rtol=1e-4)
+
+
+def test_thresholds():
+    holdout, test = np.arange(101.0), np.arange(1000.0, 1101.0)
+    assert threshold("normal_quantile", 0.05, holdout, test) == pytest.approx(95)
+    assert threshold("transductive", 0.2, holdout, test) == pytest.approx(1080)

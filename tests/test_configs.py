@@ -1,0 +1,129 @@
+"""Every config and preset builds its method; every key and choice is guarded."""
+
+import importlib
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from configs import common
+from semad import config as configs
+from semad.errors import UserError
+from semad.methods import METHODS
+from semad.training.state import init_population
+from tests import tiny
+
+IMAGE = np.zeros((4, 4, 1), np.uint8)
+FILES = sorted(
+    path.stem
+    for path in (Path(common.__file__).parent).glob("*.py")
+    if path.stem not in ("__init__", "common")
+)
+
+
+PRESETS = [(name, preset) for name in FILES for preset in ((), *zip(common.PRESETS))]
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_presets_build(name, preset):
+    config = importlib.import_module(f"configs.{name}").get_config(*preset)
+    configs.validate(config)
+    method = METHODS[config.method](config)
+    assert method.name == config.method
+    assert set(method.hparams) >= {f"lr_{net}" for net in method.nets}
+    state = jax.eval_shape(lambda: init_population(method, [0, 1]))
+    assert state.step.shape == (2,)
+
+
+def test_every_method_has_a_config_of_its_name():
+    assert set(METHODS) <= set(FILES)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_the_thesis_values_are_those_of_appendix_a(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    assert (config.train.batch_size, config.train.epochs) == (64, 50)
+    assert (config.model.latent_dim, config.model.leaky_slope) == (256, 0.2)
+    assert (config.model.bn_momentum, config.model.width) == (0.8, 1.0)
+    if name != "autoencoder":
+        assert (config.lr.generator, config.lr.discriminator) == (5e-5, 1e-6)
+        assert (config.optim.beta1, config.optim.beta2) == (0.5, 0.999)
+
+
+def test_an_unknown_preset():
+    with pytest.raises(ValueError, match="no preset 'big'; there are thesis, small, smoke"):
+        common.get_config("big")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.init", "he", "must be one of: normal, xavier"),
+        ("data.patch_size", 48, "must be one of: 16, 32, 64, 128"),
+        ("method", "gan", "must be one of: anogan"),
+        ("train.batch_size", 1, "must be at least 2"),
+        ("data.holdout", 0.0, "must be between 0.01 and 0.9"),
+        ("lr.generator", -1.0, "config.lr.generator is -1.0"),
+        ("score.threshold_rate", 1.5, "must be between 0.0 and 1.0"),
+    ],
+)
+def test_values_out_of_place(key, value, message):
+    config = tiny.config("bigan")
+    with config.unlocked():
+        target, names = config, key.split(".")
+        for name in names[:-1]:
+            target = target[name]
+        target[names[-1]] = value
+    with pytest.raises(UserError, match=message) as caught:
+        configs.validate(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_guarded_key_exists():
+    keys = set()
+    for name in FILES:
+        keys |= configs.flatten(importlib.import_module(f"configs.{name}").get_config()).keys()
+    guarded = configs.CHOICES.keys() | configs.RANGES.keys() | configs.OPTIONAL.keys()
+    assert guarded <= keys
+
+
+def test_a_stored_config_comes_back(tmp_path):
+    config = tiny.config("anogan")
+    configs.store(tmp_path, config, [IMAGE])
+    loaded = configs.load(tmp_path)
+    assert configs.flatten(loaded) == configs.flatten(config)
+    loaded.data.dir = "somewhere"  # still typed as text after a round trip through null
+    with pytest.raises(TypeError):
+        loaded.data.dir = 3
+    versions = json.loads((tmp_path / "versions.json").read_text())
+    assert versions["packages"]["jax"] == jax.__version__
+    assert versions["backend"] == jax.default_backend()
+
+
+def test_what_makes_another_run(tmp_path):
+    configs.store(tmp_path, tiny.config("bigan"), [IMAGE])
+    for free in ({"train__epochs": 9}, {"score__stride": 4}, {"data__dir": "x"}):
+        configs.check_same_run(tmp_path, tiny.config("bigan", **free))
+    with pytest.raises(UserError, match="config.model.width = 0.03125, not 0.5"):
+        configs.check_same_run(tmp_path, tiny.config("bigan", model__width=0.5))
+    with pytest.raises(UserError, match="config.method = 'bigan', not 'anogan'"):
+        configs.check_same_run(tmp_path, tiny.config("anogan"))
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_workdir_without_a_readable_config(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match="config.json"):
+        configs.load(tmp_path)
+
+
+def test_other_training_images_make_another_run(tmp_path):
+    configs.check_same_data(tmp_path, [IMAGE])  # nothing is trained there yet
+    configs.store(tmp_path, tiny.config("bigan"), [IMAGE, IMAGE])
+    configs.check_same_data(tmp_path, [IMAGE, IMAGE])
+    for other in ([IMAGE], [IMAGE, IMAGE + 1], [IMAGE, IMAGE.reshape(2, 8, 1)]):
+        with pytest.raises(UserError, match="other training images"):
+            configs.check_same_data(tmp_path, other)

@@ -1,0 +1,163 @@
+"""The command line as a user types it, in processes of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = (
+    "--config.model.width=0.03125",
+    "--config.train.epochs=1",
+    "--config.data.crops_per_image=64",
+    "--config.eval.max_items=64",
+)
+
+
+def main(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "main.py", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def complaint(done, code=2):
+    """The one line that an error ends in."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    # Progress bars aside, every line is one of ours.
+    lines = [line for line in done.stderr.splitlines() if line and "step/s" not in line]
+    assert all(line.startswith("semad: ") for line in lines), done.stderr
+    return lines[-1]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A run of the README's form, trained and evaluated."""
+    folder = tmp_path_factory.mktemp("launch") / "run"
+    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", folder, *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "AUROC" in done.stderr
+    assert str(folder / "report.html") in done.stderr
+    return folder
+
+
+def test_the_files_of_a_run(workdir):
+    names = {path.name for path in workdir.iterdir()}
+    assert names == {
+        "config.json", "versions.json", "checkpoints", "log.jsonl", "tensorboard", "evaluation",
+        "report.html",
+    }  # fmt: skip
+    line = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
+    assert {"phase", "step", "epoch", "autoencoder/loss", "images_per_second"} <= line.keys()
+    assert list((workdir / "tensorboard").iterdir())
+
+
+def test_evaluate_from_the_workdir_alone(workdir):
+    first = json.loads((workdir / "evaluation/thesis_tiles/metrics.json").read_text())
+    done = main("--workdir", workdir, "--mode", "evaluate", "--config.score.name=l1")
+    assert done.returncode == 0, done.stderr
+    second = json.loads((workdir / "evaluation/thesis_tiles/metrics.json").read_text())
+    assert second["score"] == "l1"
+    assert second["scores"] == first["scores"]
+    assert (workdir / "evaluation/thesis_tiles.1/metrics.json").is_file()
+
+
+def test_a_script_evaluates_a_checkpoint(workdir, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "experiments/evaluate_checkpoint.py",
+            *("--workdir", str(workdir), "--output", str(tmp_path)),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((tmp_path / "evaluation/thesis_tiles/metrics.json").read_text())
+    assert f"{stored['scores']['l2']['auroc']:.3f}" in done.stdout
+
+
+BIGAN = ("--config", "configs/bigan.py:smoke")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config", "configs/bigan.py:big"), "no preset 'big'; there are thesis, small, smoke"),
+        (("--config", "configs/none.py"), "config file not found: configs/none.py"),
+        ((*BIGAN, "--config.model.widht=1"), 'Did you mean "width" instead of "widht"?'),
+        ((*BIGAN, "--config.train.epochs=ten"), "invalid literal for int"),
+        ((*BIGAN, "--config.model.init=he"), "must be one of: normal, xavier"),
+        ((*BIGAN, "--config.score.name=best"), "bigan has: cross_entropy, features, l1, l2"),
+        ((*BIGAN, "--config.eval.protocol=one_class"), "use thesis_tiles"),
+        ((*BIGAN, "--config.data.name=nanotwise"), "nanotwise"),
+        (("--mode", "evaluate"), "no run here"),
+        ((*BIGAN, "--mode", "evaluate"), "no run here"),
+        ((*BIGAN, "--mode", "guess"), "should be one of"),
+        ((*BIGAN, "--wrkdir", "x"), "Unknown command line flag 'wrkdir'"),
+        ((*BIGAN, "now"), "unexpected argument 'now'"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_write_nothing(tmp_path, arguments, message):
+    folder = tmp_path / "run"
+    done = main(*arguments, "--workdir", folder)
+    assert message in complaint(done)
+    assert not folder.exists()
+
+
+def test_neither_config_nor_workdir(tmp_path):
+    assert "neither --config nor --workdir given" in complaint(main())
+    assert "--workdir is missing" in complaint(main(*BIGAN))
+
+
+def test_data_that_is_not_there(tmp_path):
+    folder = tmp_path / "run"
+    done = main("--config", "configs/bigan.py:small", "--workdir", folder)
+    assert "config.data.dir" in complaint(done)
+    done = main(*BIGAN, "--workdir", folder, "--config.data.name=folder", "--config.data.dir=none")
+    assert "none" in complaint(done)
+    assert not folder.exists()
+
+
+def test_a_workdir_of_another_run(workdir):
+    done = main("--config", "configs/bigan.py:smoke", "--workdir", workdir)
+    assert "config.method = 'autoencoder', not 'bigan'" in complaint(done)
+
+
+def test_checkpoints_without_a_config_are_not_trained_over(workdir, tmp_path):
+    shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
+    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", tmp_path, *TINY)
+    assert "config.json is missing" in complaint(done)
+
+
+def test_a_workdir_without_checkpoints(workdir, tmp_path):
+    (tmp_path / "config.json").write_text((workdir / "config.json").read_text())
+    done = main("--workdir", tmp_path, "--mode", "evaluate")
+    assert "no checkpoint to restore" in complaint(done)
+
+
+def test_a_workdir_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", blocked / "run", *TINY)
+    assert str(blocked) in complaint(done)
+
+
+def test_divergence_has_its_own_exit_code(tmp_path):
+    # A weight that overflows float32 makes the loss infinite at once.
+    done = main(*BIGAN, "--workdir", tmp_path / "run", *TINY, "--config.loss.feature_matching=1e39")
+    assert "the loss generator/loss is" in complaint(done, 3)
+    assert "at step 1" in complaint(done, 3)
+    assert not (tmp_path / "run/evaluation").exists()

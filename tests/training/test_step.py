@@ -1,0 +1,176 @@
+"""Updates on a toy method whose gradients are known, then on the real ones."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from semad.data.patches import Draw, stack
+from semad.training.state import init_state
+from semad.training.step import apply_update, moved_average, phase_step
+from semad.types import Batch, Method, Net, Phase, Update, Weights
+from tests import tiny
+
+
+class Scale(nn.Module):
+    """x -> a·x, with a running statistic that counts calls in training mode."""
+
+    start: float
+
+    @nn.compact
+    def __call__(self, x, train):
+        calls = self.variable("batch_stats", "calls", lambda: jnp.zeros(()))
+        if train:
+            calls.value += 1
+        return self.param("a", nn.initializers.constant(self.start), ()) * x
+
+
+def toy(first, second, repeat=1):
+    """Two nets f: x -> 2x and g: x -> 3x; plain gradient descent, two phases."""
+    sgd = optax.identity()
+    update = partial(Update, optimizer=sgd)
+    return Method(
+        name="toy",
+        nets={"f": Net(Scale(2.0), ((1,),)), "g": Net(Scale(3.0), ((1,),))},
+        latent_dim=2,
+        phases=(
+            Phase("one", 1, (update("f", ("f",), first, repeat=repeat),)),
+            Phase("two", 1, (update("g", ("g",), second),)),
+        ),
+        hparams={"lr_f": 0.1, "lr_g": 0.01},
+        score=None,
+        default_score="",
+        preview=None,
+    )
+
+
+def product(nets, batch, key, hparams):
+    """f(g(1)) = a_f · a_g; called twice on f, to count its statistics."""
+    one = jnp.ones((1,))
+    value = (nets.f(nets.g(one)) + nets.f(nets.g(one))).sum() / 2
+    return value, {"value": value}
+
+
+HPARAMS = {"lr_f": jnp.float32(0.1), "lr_g": jnp.float32(0.01)}
+IMAGES = stack([np.zeros((32, 32, 1), np.uint8)] * 4)
+DRAW = Draw(patch_size=32, crops_per_image=1, batch_size=2, flips=False)
+
+
+def test_an_update_moves_its_own_nets_down_the_gradient():
+    method = toy(product, product)
+    state = init_state(method, 0)
+    update = method.phases[0].updates[0]
+    training = frozenset({"f", "g"})
+    new, terms = apply_update(method, update, training, state, None, None, HPARAMS)
+    # d(a_f·a_g)/d a_f = a_g = 3, so a_f = 2 - 0.1·3.
+    assert new.weights.params["f"]["a"] == pytest.approx(1.7)
+    assert new.weights.params["g"]["a"] == 3.0
+    assert terms == {"loss": pytest.approx(6.0), "value": pytest.approx(6.0)}
+    # Both nets ran in training mode, twice; only f's statistics are kept.
+    assert new.weights.batch_stats["f"]["calls"] == 2
+    assert new.weights.batch_stats["g"]["calls"] == 0
+
+
+def test_a_net_that_the_phase_does_not_train_is_seen_as_at_test_time():
+    method = toy(product, product)
+    state = init_state(method, 0)
+    ema = state.ema._replace(params=state.ema.params | {"f": {"a": jnp.float32(7.0)}})
+    step = phase_step(method, method.phases[1], 0, DRAW, 0.5)
+    new, terms = step(state._replace(ema=ema), IMAGES, HPARAMS)
+    # Trained against the average a_f = 7, not against the raw a_f = 2.
+    assert terms["g/loss"] == pytest.approx(21.0)
+    assert new.weights.params["g"]["a"] == pytest.approx(3 - 0.01 * 7)
+    assert new.weights.params["f"]["a"] == 2.0
+    assert new.ema.params["f"]["a"] == 7.0
+    assert new.ema.batch_stats["f"]["calls"] == 0
+
+
+def test_repeated_updates_get_fresh_batches_and_keys():
+    seen = []
+
+    def watch(nets, batch, key, hparams):
+        seen.append((batch, key))
+        return product(nets, batch, key, hparams)
+
+    method = toy(watch, product, repeat=3)
+    images = IMAGES._replace(pixels=jnp.arange(4, dtype=jnp.uint8).reshape(4, 1, 1, 1))
+    images = images._replace(pixels=jnp.broadcast_to(images.pixels, (4, 32, 32, 1)))
+    step = phase_step(method, method.phases[0], 0, DRAW, 0.5)
+    new, _ = step(init_state(method, 0), images, HPARAMS)
+    assert new.step == 1
+    assert new.weights.params["f"]["a"] == pytest.approx(2 - 3 * 0.3)
+    assert len({str(jax.random.key_data(key)) for _, key in seen}) == 3
+    first, second, third = (np.unique(np.asarray(batch.images)) for batch, _ in seen)
+    assert len(first) == len(second) == 2
+    assert len(third) == 2
+    assert not np.intersect1d(first, second).size  # an epoch of 4 images is two batches of 2
+
+
+@pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (1, 2 / 11), (90, 0.9), (10_000, 0.9)])
+def test_the_average_forgets_its_start_early_in_a_run(step, decay):
+    old = Weights({"f": jnp.zeros(2), "g": jnp.zeros(2)}, {"f": {}, "g": {}})
+    new = Weights({"f": jnp.ones(2), "g": jnp.ones(2)}, {"f": {}, "g": {}})
+    moved = moved_average(old, new, frozenset({"f"}), jnp.int32(step), 0.9)
+    np.testing.assert_allclose(moved.params["f"], 1 - decay, rtol=1e-5)
+    np.testing.assert_array_equal(moved.params["g"], 0)
+
+
+@pytest.fixture(scope="module", params=tiny.NAMES)
+def trained_once(request):
+    """A method with a state, and for each update the state and terms before and after it."""
+    run = tiny.prepare(request.param)
+    hparams = {name: jnp.float32(value) for name, value in run.method.hparams.items()}
+    return run.method, init_state(run.method, 0), hparams
+
+
+def batch(count=16):
+    images = jax.random.uniform(jax.random.key(1), (count, 16, 16, 1), minval=-1, maxval=1)
+    return Batch(images, jax.random.normal(jax.random.key(3), (count, 8)))
+
+
+def cases(method):
+    for phase in method.phases:
+        training = frozenset(name for update in phase.updates for name in update.trains)
+        for update in phase.updates:
+            yield update, training
+
+
+def test_which_parameters_move(trained_once):
+    method, state, hparams = trained_once
+    for update, training in cases(method):
+        step = jax.jit(partial(apply_update, method, update, training))
+        new, _ = step(state, batch(), jax.random.key(2), hparams)
+        for name in method.nets:
+            for part in ("params", "batch_stats"):
+                before = getattr(state.weights, part)[name]
+                after = getattr(new.weights, part)[name]
+                same = jax.tree.map(lambda a, b: bool((a == b).all()), before, after)
+                leaves = jax.tree.leaves(same)
+                if name in update.trains:
+                    assert not leaves or not all(leaves), (update.name, name, part)
+                else:
+                    assert all(leaves), (update.name, name, part)
+
+
+def test_a_small_step_lowers_the_update_s_own_loss(trained_once):
+    method, state, hparams = trained_once
+    slow = {
+        name: value * 0 + 1e-4 if name.startswith("lr_") else value
+        for name, value in hparams.items()
+    }
+    for update, training in cases(method):
+        step = jax.jit(partial(apply_update, method, update, training))
+        key = jax.random.key(2)
+        new, before = step(state, batch(), key, slow)
+        _, after = step(new, batch(), key, slow)
+        assert after["loss"] < before["loss"], update.name
+
+
+def test_every_net_has_a_learning_rate_and_every_rate_a_net(trained_once):
+    method, _, hparams = trained_once
+    rates = {name.removeprefix("lr_") for name in hparams if name.startswith("lr_")}
+    assert rates == set(method.nets)
