@@ -14,6 +14,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -142,9 +143,9 @@ def search_case(name: str, width: float, images: int) -> Case:
     return Case(name, run, SEARCH_STEPS * images, search_flops(width))
 
 
-def native(case: Callable[..., Case], name: str, *args: object, **kwargs: object) -> Case:
+def native(case: Callable[[str], Case], name: str) -> Case:
     """A case with `lax`'s own convolutions; they are chosen while its first run is traced."""
-    made = case(name, *args, **kwargs)
+    made = case(name)
     plan = backend.CPU._replace(convolution="native")
 
     def run() -> None:
@@ -226,34 +227,35 @@ def torch_search_case(name: str, width: float, images: int) -> Case:
 # Timing
 
 
-def ceiling_case() -> Case:
+def ceiling_case(name: str) -> Case:
     """A plain matmul of 2048²: what the machine gives at most."""
     a = jnp.ones((2048, 2048))
     multiply = jax.jit(jnp.matmul)
-    return Case("matmul 2048", lambda: jax.block_until_ready(multiply(a, a)), 1, 2.0 * 2048**3)
+    return Case(name, lambda: jax.block_until_ready(multiply(a, a)), 1, 2.0 * 2048**3)
 
 
-def make_cases(width: float) -> list[Case]:
-    """All cases of one width."""
-    return [
-        ceiling_case(),
-        torch_train_case("train: torch", width),
-        train_case("train: matmul", width),
-        single_case("train: matmul, no population axis", width),
-        train_case("train: matmul, 10 steps a dispatch", width, steps=10),
-        train_case("train: matmul, 4 members vmapped", width, members=4),
-        train_case("train: matmul, 4 members one by one", width, members=4, together=False),
-        native(train_case, "train: native", width),
-        *(
-            case
-            for images in (1, 16, 64)
-            for case in (
-                torch_search_case(f"search {images}: torch", width, images),
-                search_case(f"search {images}: matmul", width, images),
-                native(search_case, f"search {images}: native", width, images),
-            )
-        ),
-    ]
+def make_cases(width: float, wanted: list[str]) -> list[Case]:
+    """The cases of those names, or all; only what is wanted is built, for it takes memory."""
+    train, single = partial(train_case, width=width), partial(single_case, width=width)
+    makers: dict[str, Callable[[str], Case]] = {
+        "matmul 2048": ceiling_case,
+        "train: torch": partial(torch_train_case, width=width),
+        "train: matmul": train,
+        "train: matmul, no population axis": single,
+        "train: matmul, 10 steps a dispatch": partial(train, steps=10),
+        "train: matmul, 4 members vmapped": partial(train, members=4),
+        "train: matmul, 4 members one by one": partial(train, members=4, together=False),
+        "train: native": partial(native, train),
+    }
+    for images in (1, 16, 64):
+        peer = partial(torch_search_case, width=width, images=images)
+        search = partial(search_case, width=width, images=images)
+        makers[f"search {images}: torch"] = peer
+        makers[f"search {images}: matmul"] = search
+        makers[f"search {images}: native"] = partial(native, search)
+    if unknown := sorted(set(wanted) - makers.keys()):
+        raise SystemExit(f"no case {unknown[0]!r}; there are: {'; '.join(makers)}")
+    return [make(name) for name, make in makers.items() if not wanted or name in wanted]
 
 
 def measure(cases: list[Case], rounds: int, patience: float) -> list[dict[str, float | str]]:
@@ -298,7 +300,7 @@ def main() -> None:
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     wanted = [name.strip() for name in arguments.only.split(";") if name]
-    cases = [c for c in make_cases(arguments.width) if not wanted or c.name in wanted]
+    cases = make_cases(arguments.width, wanted)
     rows = measure(cases, arguments.rounds, arguments.patience)
     for row in rows:
         print("{case:38} {ms_per_unit:10.2f} ms {gflop_per_s:7.1f} GFLOP/s".format(**row))

@@ -34,7 +34,8 @@ def complaint(done, code=2):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     # Progress bars aside, every line is one of ours.
-    lines = [line for line in done.stderr.splitlines() if line and "step/s" not in line]
+    bars = ("training: ", "scoring ")
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith(bars)]
     assert all(line.startswith("semad: ") for line in lines), done.stderr
     return lines[-1]
 

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from semad import backend, config, experiment
@@ -17,12 +16,12 @@ from semad.evaluation.report import write_report
 from semad.evaluation.results import member_metrics, summary
 from semad.experiment import Experiment
 from semad.files import new_folder, write_text
+from semad.keys import Purpose, derive
 from semad.scoring.batched import Scores, make_scorer, score_items
 from semad.training.state import member
 from semad.types import TrainState
 
 _SHOWN = 8  # normal and as many anomalous items in reconstructions.png
-_SCORING = 2  # what the run's key is folded with for scoring
 
 
 class Items(NamedTuple):
@@ -130,7 +129,7 @@ def _score(run: Experiment, items: Items, members: list[TrainState]) -> list[tup
     )
     scored = []
     for state in members:
-        key = jax.random.fold_in(state.key, _SCORING)
+        key = derive(state.key, Purpose.SCORING)
         test, holdout = (
             score_items(scorer, state.ema, data, rows, key, chunk=chunk, keep=keep, label=label)
             for data, rows, keep, label in parts

@@ -68,7 +68,8 @@ def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> T
     per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
     total = phase_bounds(run.method, per_epoch)[-1][2]
     with Checkpoints(workdir) as checkpoints:
-        state = init_population(run.method, seeds)
+        # Placed as a restored state is, so that both run the same compiled programs.
+        state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
         if checkpoints.latest() is not None:
             state = checkpoints.restore(jax.eval_shape(lambda: state))
         hparams = {

@@ -6,17 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from semad.keys import Purpose, derive
 from semad.types import Method, Phase, TrainState, Weights
 
 
 def init_state(method: Method, seed: int | jax.Array) -> TrainState:
     """A fresh state of one member; all of its randomness follows from the seed."""
     key = jax.random.key(seed)
+    init_key = derive(key, Purpose.INIT)
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
     for number, (name, net) in enumerate(sorted(method.nets.items())):
         inputs = [jnp.zeros((1, *shape)) for shape in net.inputs]
-        variables = net.module.init(jax.random.fold_in(key, number), *inputs, train=False)
+        variables = net.module.init(jax.random.fold_in(init_key, number), *inputs, train=False)
         params[name] = variables["params"]
         batch_stats[name] = variables.get("batch_stats", {})
     opt_state = {

@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import optax
 
 from semad.data.patches import Draw, Stack, draw_batch
+from semad.keys import Purpose, derive
 from semad.losses import sample_latent
 from semad.types import Batch, Hparams, Method, Phase, TrainState, Update, Weights
 
 Terms = dict[str, jax.Array]
 Program = Callable[[TrainState, Stack, Hparams], tuple[TrainState, Terms]]
-
-_DATA, _LOSS = 0, 1  # what a run's key is folded with, first of all
 
 
 def phase_step(
@@ -40,8 +39,8 @@ def phase_step(
 
     def step(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
         phase_step = state.step - first_step
-        data_key = jax.random.fold_in(state.key, _DATA)
-        step_key = jax.random.fold_in(jax.random.fold_in(state.key, _LOSS), state.step)
+        data_key = derive(state.key, Purpose.DATA)
+        step_key = jax.random.fold_in(derive(state.key, Purpose.LOSS), state.step)
         latent_key, loss_key = jax.random.split(step_key)
         # Drawn once, not per update: the compiler may share what two updates make of one z.
         batches = [
@@ -146,7 +145,14 @@ def make_program(step: Program, steps: int) -> Program:
     States and hparams have a leading member axis, the images none; the states are donated.
     The terms come back with shape (steps, members).
     """
-    members = jax.vmap(step, in_axes=(0, None, 0))
+    vmapped = jax.vmap(step, in_axes=(0, None, 0))
+
+    def members(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
+        if state.step.shape[0] > 1:
+            return vmapped(state, data, hparams)
+        # A population of one is compiled without its axis, which would cost a third of the time.
+        state, hparams = jax.tree.map(lambda leaf: leaf[0], (state, hparams))
+        return jax.tree.map(lambda leaf: leaf[None], step(state, data, hparams))
 
     def program(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
         if steps == 1:  # no loop: on CPU a loop costs more than the dispatches it saves
