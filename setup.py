@@ -23,7 +23,7 @@ REQUIRES = [
     "tqdm>=4.70,<5",
 ]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
-TEST = ["pytest>=9.2,<10", "ruff>=0.17.6,<0.18"]
+TEST = ["pytest>=9.2,<10", "pytest-xdist>=3.8,<4", "ruff>=0.17.6,<0.18", "scikit-image>=0.26,<0.27"]
 
 setup(
     name="semad",

@@ -20,6 +20,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
 
     config.population = ml_collections.ConfigDict()
     config.population.seeds = 1  # members trained together, seeded seed, seed + 1, ...
+    config.population.tricks = "none"  # or all, or a list such as IN,SL+LF: each with every seed
 
     config.data = data = ml_collections.ConfigDict()
     data.name = "nanotwice"  # nanotwice | nanofibres | folder | digits | tfds:<name>
@@ -57,6 +58,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     train.log_every = 100  # steps
     train.image_every = 1_000  # steps between sample images in TensorBoard
     train.checkpoint_every = 1_000  # steps
+    train.validate_every = 1_000  # steps between reconstructions of held-out patches; 0: never
 
     config.score = score = ml_collections.ConfigDict()
     score.name = config_dict.placeholder(str)  # unset: the system's own default
@@ -67,6 +69,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
 
     config.eval = ml_collections.ConfigDict()
     config.eval.protocol = "auto"  # thesis_tiles | one_class; auto: what suits the data
+    config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches
     config.eval.max_items = 0  # score a seeded subset of the test items; 0: all
     config.eval.max_holdout_items = 0  # the same for the held-out normal patches
 
@@ -75,6 +78,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
         model.width = 0.25
         train.epochs = 6
         train.checkpoint_every = 500
+        train.validate_every = 100
         train.image_every = 500
     if preset == "smoke":
         data.name = "nanofibres"
@@ -89,4 +93,5 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
         train.log_every = 8
         train.image_every = 32
         train.checkpoint_every = 32
+        train.validate_every = 16
     return config

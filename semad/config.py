@@ -14,9 +14,11 @@ import ml_collections
 import numpy as np
 from ml_collections import config_dict
 
+from semad.adversarial import COMBINATIONS
 from semad.errors import UserError
 from semad.files import write_text
-from semad.methods import METHODS
+from semad.losses import RESIDUALS
+from semad.methods import METHODS, autoencoder, ebgan, fanogan
 from semad.nets.layers import INITIALIZERS
 from semad.nets.thesis import PATCH_SIZES
 
@@ -29,7 +31,19 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "score.threshold_rule": ("normal_quantile", "transductive"),
     "score.degree": (1, 2),
     "search.discrimination": ("features", "cross_entropy"),
+    "model.form": autoencoder.FORMS,
+    "loss.reconstruction": tuple(RESIDUALS),
+    "loss.encoder_objective": fanogan.ENCODER_OBJECTIVES,
+    "eval.checkpoint": ("newest", "best"),
     "eval.protocol": ("auto", "thesis_tiles", "one_class"),
+}
+
+# Keys whose choices depend on the method.
+OBJECTIVES: dict[str, tuple[str, ...]] = {
+    "fanogan": tuple(fanogan.OBJECTIVES),
+    "ebgan": ebgan.OBJECTIVES,
+    "encebgan": ebgan.OBJECTIVES,
+    "sencebgan": ebgan.OBJECTIVES,
 }
 
 # (lowest, highest), both allowed; None is no limit.
@@ -49,14 +63,21 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "optim.beta2": (0, 0.9999999),
     "train.batch_size": (2, None),
     "train.epochs": (0, None),
+    "train.encoder_epochs": (0, None),
+    "train.return_epochs": (0, None),
     "train.ema": (0, 0.9999999),
     "train.log_every": (1, None),
     "train.image_every": (1, None),
     "train.checkpoint_every": (1, None),
+    "train.validate_every": (0, None),
     "score.stride": (1, None),
     "score.chunk": (0, None),
     "score.threshold_rate": (0.0, 1.0),
     "score.reconstruction_weight": (0.0, 1.0),
+    "loss.critic_updates": (1, None),
+    "loss.generator_updates": (1, None),
+    "loss.noise": (0, None),
+    "loss.clip": (0, None),
     "search.steps": (0, None),
     "search.lr": (0, 10),
     "search.weight": (0, 1),
@@ -67,6 +88,9 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 # Keys whose type cannot be read off a stored null.
 OPTIONAL = {"data.dir": str, "data.flips": bool, "score.name": str}
 
+# Of the phases in their order; a run may go on with more epochs of its last one.
+EPOCHS = ("train.epochs", "train.encoder_epochs", "train.return_epochs")
+
 # What a run may change when it goes on or is evaluated; anything else makes it another run.
 FREE = (
     "eval.",
@@ -75,11 +99,37 @@ FREE = (
     "data.dir",
     "data.verify",
     "preset",
-    "train.epochs",
     "train.log_every",
     "train.image_every",
     "train.checkpoint_every",
+    "train.validate_every",
 )
+
+
+def combinations(tricks: str) -> list[str]:
+    """The combinations of training tricks that `config.population.tricks` names.
+
+    Args:
+      tricks: `none`, `all`, or a list such as `IN,SL+LF` or `('IN', 'SL+LF')`.
+
+    Raises:
+      UserError: for a combination that does not exist.
+    """
+    if tricks == "all":
+        return list(COMBINATIONS)
+    names = [name.strip(" '\"()[]") for name in tricks.split(",")]
+    chosen = [name for name in names if name]
+    for name in chosen:
+        if name not in COMBINATIONS:
+            raise UserError(
+                f"config.population.tricks has {name!r}; it must be all, or a list of: "
+                + ", ".join(COMBINATIONS)
+            )
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise UserError(
+            f"config.population.tricks is {tricks!r}; name every combination once, or none"
+        )
+    return chosen
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -100,7 +150,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       UserError: for the first value out of place, with what would be right.
     """
     values = flatten(config)
-    for key, choices in CHOICES.items():
+    for key, choices in (CHOICES | {"loss.objective": OBJECTIVES.get(config.method, ())}).items():
         if key in values and values[key] not in choices:
             expected = ", ".join(map(str, choices))
             raise UserError(f"config.{key} is {values[key]!r}; it must be one of: {expected}")
@@ -111,6 +161,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         if not ((low is None or value >= low) and (high is None or value <= high)):
             expected = f"at least {low}" if high is None else f"between {low} and {high}"
             raise UserError(f"config.{key} is {value}; it must be {expected}")
+    combinations(config.population.tricks)
     for key, value in flatten(config.lr).items():
         if not 0 <= value < 10:
             raise UserError(f"config.lr.{key} is {value}; it must be between 0 and 10")
@@ -147,8 +198,9 @@ def check_same_run(workdir: Path, config: ml_collections.ConfigDict) -> None:
       UserError: when it differs in a key that makes it another run.
     """
     stored, wanted = flatten(load(workdir)), flatten(config)
+    free = (*FREE, [key for key in EPOCHS if key in wanted][-1])
     for key in sorted(stored.keys() | wanted.keys(), key=lambda key: (key != "method", key)):
-        if key.startswith(FREE) or stored.get(key) == wanted.get(key):
+        if key.startswith(free) or stored.get(key) == wanted.get(key):
             continue
         raise UserError(
             f"{workdir} holds a run with config.{key} = {stored.get(key)!r}, not "

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from semad import adversarial, data
 from semad import config as configs
-from semad import data
 from semad.data import patches
 from semad.data.patches import Draw, Stack
 from semad.data.source import Source
@@ -18,7 +18,7 @@ from semad.methods import METHODS
 from semad.scoring.batched import make_scorer
 from semad.training.checkpoints import Checkpoints
 from semad.training.state import init_population
-from semad.types import Method, TrainState
+from semad.types import Hparams, Method, TrainState
 
 
 class Experiment(NamedTuple):
@@ -50,6 +50,7 @@ def prepare(config: ml_collections.ConfigDict) -> Experiment:
     configs.validate(config)
     method = METHODS[config.method](config)
     check_score_name(config, method)
+    hparams(config, method)
     source = patches.fit(data.load(config.data), config.data.patch_size)
     train, holdout = patches.split_holdout(source, config.data.holdout, config.data.patch_size)
     flips = config.data.flips
@@ -85,29 +86,81 @@ def check_score_name(config: ml_collections.ConfigDict, method: Method) -> None:
         )
 
 
+class Member(NamedTuple):
+    """What tells one member of a population from the others.
+
+    Attributes:
+      seed: of all its random numbers.
+      tricks: one of `semad.adversarial.COMBINATIONS`.
+    """
+
+    seed: int
+    tricks: str
+
+
+def members(config: ml_collections.ConfigDict) -> list[Member]:
+    """The population: every combination of tricks with every seed."""
+    return [
+        Member(config.seed + number, tricks)
+        for tricks in configs.combinations(config.population.tricks)
+        for number in range(config.population.seeds)
+    ]
+
+
 def seeds(config: ml_collections.ConfigDict) -> list[int]:
     """The seed of every member of the population."""
-    return [config.seed + number for number in range(config.population.seeds)]
+    return [member.seed for member in members(config)]
 
 
-def check_has_checkpoint(workdir: Path) -> None:
+def hparams(config: ml_collections.ConfigDict, method: Method) -> Hparams:
+    """The method's scalars, (members,) each, with every member's tricks.
+
+    Raises:
+      UserError: for tricks that a system without a game cannot play.
+    """
+    rows = [adversarial.switches(member.tricks) for member in members(config)]
+    if any(any(row.values()) for row in rows) and not rows[0].keys() <= method.hparams.keys():
+        raise UserError(
+            f"config.population.tricks is {config.population.tricks!r}, but {method.name} plays "
+            "no adversarial game; leave it at none"
+        )
+    filled = {name: [value] * len(rows) for name, value in method.hparams.items()}
+    switched = {name: [row[name] for row in rows] for name in rows[0] if name in filled}
+    return {
+        name: jnp.stack([jnp.full((), value) for value in values])
+        for name, values in (filled | switched).items()
+    }
+
+
+def check_has_checkpoint(workdir: Path, folder: str = "checkpoints") -> None:
     """Checks for a checkpoint without opening it, and without making the folder.
+
+    Args:
+      workdir: of a run.
+      folder: `checkpoints` for the newest, `best` for the best by validation.
 
     Raises:
       UserError: when there is none.
     """
-    folder = workdir / "checkpoints"
-    if not folder.is_dir() or not any(path.name.isdigit() for path in folder.iterdir()):
-        raise UserError(f"{workdir}: no checkpoint to restore; train first (--mode train)")
+    path = workdir / folder
+    if path.is_dir() and any(step.name.isdigit() for step in path.iterdir()):
+        return
+    if folder == "best":
+        raise UserError(
+            f"{workdir}: no best checkpoint; it takes config.train.validate_every, and a system "
+            "that reconstructs without a search; or set --config.eval.checkpoint=newest"
+        )
+    raise UserError(f"{workdir}: no checkpoint to restore; train first (--mode train)")
 
 
 def restore(workdir: Path, config: ml_collections.ConfigDict, method: Method) -> TrainState:
-    """The newest state of a workdir's population, stacked over its members.
+    """The newest or best state of a workdir's population (`config.eval.checkpoint`), stacked.
 
     Raises:
       UserError: when there is no checkpoint, or it does not fit the config.
     """
-    check_has_checkpoint(workdir)
+    folder = "best" if config.eval.checkpoint == "best" else "checkpoints"
+    check_has_checkpoint(workdir, folder)
     like = jax.eval_shape(lambda: init_population(method, seeds(config)))
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, folder) as checkpoints:
         return checkpoints.restore(like)

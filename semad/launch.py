@@ -145,6 +145,8 @@ def run(mode: str, workdir: Path, config: ml_collections.ConfigDict) -> None:
     else:
         configs.store(workdir, config, prepared.source.train)
         state = train(prepared, workdir)
+        if mode != "train" and config.eval.checkpoint == "best":
+            state = experiment.restore(workdir, config, prepared.method)
         _log.info(
             "trained to step %d; checkpoints, log and TensorBoard in %s", state.step[0], workdir
         )

@@ -3,9 +3,13 @@
 The first axis is the batch; everything behind it is reduced.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
+
+from semad.ssim import mean_dissimilarity
 
 
 def _per_example(x: jax.Array) -> jax.Array:
@@ -22,21 +26,35 @@ def mean_square(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.square(_per_example(x - y)).mean(axis=1)
 
 
+RESIDUALS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "l1": mean_absolute,
+    "l2": mean_square,
+    "ssim": mean_dissimilarity,
+}
+"""Distances of images and reconstructions: scores of every system, and `loss.reconstruction`."""
+
+
 def sum_absolute(x: jax.Array, y: jax.Array) -> jax.Array:
     """Sum of |x - y| per example: (N, ...) twice -> (N,). Equations 2.32 and 2.33."""
     return jnp.abs(_per_example(x - y)).sum(axis=1)
 
 
-def norm(x: jax.Array, y: jax.Array, degree: int) -> jax.Array:
+def norm(x: jax.Array, y: jax.Array, degree: int = 2) -> jax.Array:
     """The norm of x - y of degree 1 or 2 per example: (N, ...) twice -> (N,)."""
     if degree == 1:
         return sum_absolute(x, y)
-    return jnp.sqrt(jnp.square(_per_example(x - y)).sum(axis=1))
+    return safe_sqrt(jnp.square(_per_example(x - y)).sum(axis=1))
 
 
-def cross_entropy(logits: jax.Array, target: float) -> jax.Array:
-    """Sigmoid cross-entropy against one target in [0, 1]: (N,) -> (N,). Equations 2.4, 2.5."""
-    return optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target))
+def safe_sqrt(squares: jax.Array) -> jax.Array:
+    """The square root, whose slope at zero is zero: a norm of nothing must not end in NaN."""
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
+
+
+def cross_entropy(logits: jax.Array, target: jax.Array | float) -> jax.Array:
+    """Sigmoid cross-entropy against targets in [0, 1], one or (N,): (N,) -> (N,)."""
+    return optax.sigmoid_binary_cross_entropy(logits, jnp.broadcast_to(target, logits.shape))
 
 
 def sample_latent(key: jax.Array, count: int, latent_dim: int) -> jax.Array:

@@ -52,6 +52,13 @@ class Nets:
         self._training = training
         self.batch_stats = dict(batch_stats)
 
+    def unrecorded(self) -> "Nets":
+        """The same nets, whose calls leave `self.batch_stats` alone.
+
+        For what is evaluated inside a transformation of its own, such as a gradient penalty.
+        """
+        return Nets(self._modules, self._params, self.batch_stats, self._training)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The net of that name, as a function of its inputs (and `key`, if it uses dropout)."""
         if name not in self._modules:
@@ -81,10 +88,12 @@ class Batch(NamedTuple):
     Attributes:
       images: (N, P, P, C) in [-1, 1].
       z: draws from N(0, I), (N, latent).
+      epoch: whole epochs done in this phase, a float scalar; schedules are made of it.
     """
 
     images: jax.Array
     z: jax.Array
+    epoch: jax.Array
 
 
 Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, jax.Array]]]
@@ -93,13 +102,16 @@ Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, ja
 Score = Callable[[Nets, jax.Array, jax.Array], tuple[dict[str, jax.Array], jax.Array]]
 """`score(nets, images, key) -> ({name: (N,)}, reconstructions)`; higher is more anomalous.
 
-The residual scores of the reconstruction (`l1`, `l2`) are added to these by the engine. Nets are
-in inference mode, and the key is one for all images: noise must be drawn without a batch
-axis, so that an image's score never depends on its neighbours or its place.
+The residual scores of the reconstruction (`l1`, `l2`, `ssim`) are added to these by the engine.
+Nets are in inference mode, and the key is one for all images: noise must be drawn without a
+batch axis, so that an image's score never depends on its neighbours or its place.
 """
 
-Preview = Callable[[Nets, Batch], dict[str, jax.Array]]
-"""`preview(nets, batch) -> {name: images}`: cheap pictures for the training log."""
+Decode = Callable[[Nets, jax.Array], jax.Array]
+"""`sample(nets, z) -> images` or `reconstruct(nets, images) -> images`, in inference mode.
+
+Cheap enough for the training log: what takes a search is left to the score.
+"""
 
 
 class Update(NamedTuple):
@@ -107,7 +119,8 @@ class Update(NamedTuple):
 
     The learning rate is `hparams['lr_<net>']`, so `optimizer` only scales the gradient (for
     example `optax.scale_by_adam`). Batch statistics are committed for the nets in `trains` alone.
-    `repeat` is how often it runs per step of its phase, each time on a fresh batch.
+    `repeat` is how often it runs per step of its phase, each time on a fresh batch. `project`, if
+    any, is applied to the parameters after the move (weight clipping).
     """
 
     name: str
@@ -115,6 +128,7 @@ class Update(NamedTuple):
     loss: Loss
     optimizer: optax.GradientTransformation
     repeat: int = 1
+    project: Callable[[Any], Any] | None = None
 
 
 class Phase(NamedTuple):
@@ -140,7 +154,8 @@ class Method(NamedTuple):
       hparams: name -> value for every scalar the losses read, and `lr_<net>` for every net.
       score: see `Score`.
       default_score: which score a result is about when the config names none.
-      preview: see `Preview`.
+      sample: z -> images, for a system that generates; see `Decode`.
+      reconstruct: images -> images, for a system that reconstructs without a search.
     """
 
     name: str
@@ -150,7 +165,8 @@ class Method(NamedTuple):
     hparams: Mapping[str, float]
     score: Score
     default_score: str
-    preview: Preview
+    sample: Decode | None = None
+    reconstruct: Decode | None = None
 
     def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:
         """The nets with these weights, those in `training` in training mode."""

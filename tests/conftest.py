@@ -8,12 +8,21 @@ os.environ["XLA_FLAGS"] = (
 )
 
 # Tests train the same programs again and again, in this process and in those that they start:
-# each is compiled once per session. Set in the environment, so before jax is imported.
-_CACHE = tempfile.TemporaryDirectory(prefix="semad-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+# each is compiled once per session. Set in the environment, so before jax is imported; the workers
+# of pytest-xdist inherit it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="semad-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax  # noqa: E402
 
+from semad import backend  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# XLA's own convolutions compile three times as fast as those made of matmuls, and these tests
+# compile far more than they compute. tests/nets/test_conv.py holds the two against each other, and
+# tests/test_launch.py runs what users run.
+backend.CPU = backend.CPU._replace(convolution="native")

@@ -44,12 +44,18 @@ def test_every_method_has_a_config_of_its_name():
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_the_thesis_values_are_those_of_appendix_a(name):
     config = importlib.import_module(f"configs.{name}").get_config()
-    assert (config.train.batch_size, config.train.epochs) == (64, 50)
+    assert config.train.batch_size == 64
+    assert config.train.epochs == (500 if name == "sencebgan" else 50)
     assert (config.model.latent_dim, config.model.leaky_slope) == (256, 0.2)
     assert (config.model.bn_momentum, config.model.width) == (0.8, 1.0)
-    if name != "autoencoder":
-        assert (config.lr.generator, config.lr.discriminator) == (5e-5, 1e-6)
+    rates = {"ebgan": (1e-5, 5e-6), "encebgan": (1e-5, 5e-6), "sencebgan": (1e-5, 5e-6)}
+    if name not in ("autoencoder", "fanogan"):
         assert (config.optim.beta1, config.optim.beta2) == (0.5, 0.999)
+        generator, discriminator = rates.get(name, (5e-5, 1e-6))
+        assert set(config.lr.values()) <= {generator, discriminator, 1e-6, 5e-5}
+        first = "decoder" if name == "ganomaly" else "generator"
+        last = "discriminator_xz" if name == "alad" else "discriminator"
+        assert (config.lr[first], config.lr[last]) == (generator, discriminator)
 
 
 def test_an_unknown_preset():
@@ -62,7 +68,7 @@ def test_an_unknown_preset():
     [
         ("model.init", "he", "must be one of: normal, xavier"),
         ("data.patch_size", 48, "must be one of: 16, 32, 64, 128"),
-        ("method", "gan", "must be one of: anogan"),
+        ("method", "gan", "must be one of: alad, ali, anogan"),
         ("train.batch_size", 1, "must be at least 2"),
         ("data.holdout", 0.0, "must be between 0.01 and 0.9"),
         ("lr.generator", -1.0, "config.lr.generator is -1.0"),
@@ -110,6 +116,20 @@ def test_what_makes_another_run(tmp_path):
         configs.check_same_run(tmp_path, tiny.config("bigan", model__width=0.5))
     with pytest.raises(UserError, match="config.method = 'bigan', not 'anogan'"):
         configs.check_same_run(tmp_path, tiny.config("anogan"))
+
+
+def test_only_the_last_phase_can_be_prolonged(tmp_path):
+    """More epochs of an earlier one would move the start of those behind it."""
+    configs.store(tmp_path, tiny.config("fanogan"), [IMAGE])
+    configs.check_same_run(tmp_path, tiny.config("fanogan", train__encoder_epochs=9))
+    with pytest.raises(UserError, match="config.train.epochs = 1, not 9"):
+        configs.check_same_run(tmp_path, tiny.config("fanogan", train__epochs=9))
+
+
+@pytest.mark.parametrize(("name", "objective"), [("fanogan", "margin"), ("ebgan", "gan")])
+def test_an_objective_of_another_system(name, objective):
+    with pytest.raises(UserError, match="config.loss.objective is .* must be one of: .*wgan_gp"):
+        configs.validate(tiny.config(name, loss__objective=objective))
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"])

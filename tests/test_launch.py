@@ -54,8 +54,8 @@ def workdir(tmp_path_factory):
 def test_the_files_of_a_run(workdir):
     names = {path.name for path in workdir.iterdir()}
     assert names == {
-        "config.json", "versions.json", "checkpoints", "log.jsonl", "tensorboard", "evaluation",
-        "report.html",
+        "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
+        "evaluation", "report.html", "samples", "samples.gif",
     }  # fmt: skip
     line = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
     assert {"phase", "step", "epoch", "autoencoder/loss", "images_per_second"} <= line.keys()

@@ -18,6 +18,7 @@ from semad.experiment import Experiment
 from semad.files import new_folder, write_text
 from semad.keys import Purpose, derive
 from semad.scoring.batched import Scores, make_scorer, score_items
+from semad.training.logs import training_seconds
 from semad.training.state import member
 from semad.types import TrainState
 
@@ -53,13 +54,14 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
     items = choose_items(run)
     score = run.config.score
     name = score.name or run.method.default_score
-    seeds = experiment.seeds(run.config)
+    population = experiment.members(run.config)
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
     with new_folder(workdir / "evaluation" / items.protocol) as folder:
         baselines = baseline_scores(run.source.test, items.test.items, run.draw.patch_size)
-        scored = _score(run, items, [member(state, number) for number in range(len(seeds))])
+        scored = _score(run, items, [member(state, number) for number in range(len(population))])
         members = [
-            {"seed": seed}
+            one._asdict()
+            | {"step": int(step)}
             | member_metrics(
                 items.test.labels,
                 test.values,
@@ -68,7 +70,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
                 score.threshold_rule,
                 score.threshold_rate,
             )
-            for seed, (test, holdout) in zip(seeds, scored, strict=True)
+            for one, step, (test, holdout) in zip(population, state.step, scored, strict=True)
         ]
         result = summary(members, score.threshold_rule) | {
             "method": run.method.name,
@@ -84,6 +86,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
                 key: metrics.ranking(items.test.labels, values) for key, values in baselines.items()
             },
             "seconds": round(time.perf_counter() - start, 2),
+            "training_seconds": training_seconds(workdir),
             "versions": config.versions(),
             "config": json.loads(run.config.to_json()),
         }

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,17 @@ def summary(members: list[dict[str, Any]], rule: str) -> dict[str, Any]:
     """One member's figures, or of several their mean on top, `members`, `mean` and `std`.
 
     With several members every figure of `scores` is the mean over them, and the threshold has no
-    single value. The standard deviation is that of a sample.
+    single value. The standard deviation is that of a sample. Members that train with different
+    tricks are not averaged: `by_tricks` has a summary of each combination, and the first is on top.
     """
     if len(members) == 1:
         return members[0]
+    groups = {
+        tricks: list(group) for tricks, group in groupby(members, key=lambda one: one["tricks"])
+    }
+    if len(groups) > 1:
+        parts = {tricks: summary(group, rule) for tricks, group in groups.items()}
+        return next(iter(parts.values())) | {"members": members, "by_tricks": parts}
     mean, std = (_over(members, function) for function in (statistics.mean, statistics.stdev))
     scores = {
         name: _over([one["scores"][name] for one in members], statistics.mean)

@@ -4,11 +4,31 @@ from collections.abc import Callable
 
 import ml_collections
 
-from semad.methods import anogan, autoencoder, bigan
+from semad.methods import (
+    alad,
+    ali,
+    anogan,
+    autoencoder,
+    bigan,
+    ebgan,
+    encebgan,
+    fanogan,
+    ganomaly,
+    sencebgan,
+    skip_ganomaly,
+)
 from semad.types import Method
 
 METHODS: dict[str, Callable[[ml_collections.ConfigDict], Method]] = {
+    "alad": alad.build,
+    "ali": ali.build,
     "anogan": anogan.build,
     "autoencoder": autoencoder.build,
     "bigan": bigan.build,
+    "ebgan": ebgan.build,
+    "encebgan": encebgan.build,
+    "fanogan": fanogan.build,
+    "ganomaly": ganomaly.build,
+    "sencebgan": sencebgan.build,
+    "skip_ganomaly": skip_ganomaly.build,
 }

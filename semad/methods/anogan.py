@@ -15,8 +15,9 @@ import jax
 import ml_collections
 import optax
 
-from semad import losses
-from semad.methods.common import Lossed, Scored, adam, image_shape, learning_rates, style
+from semad import adversarial, losses
+from semad.adversarial import CROSS_ENTROPY, Game
+from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style
 from semad.nets.thesis import Discriminator, Generator
 from semad.scoring.latent_search import search_latent
 from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
@@ -24,18 +25,19 @@ from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
 
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """Equation 2.4: x is real, G(z) is not."""
-    del key, hparams
-    generated = nets.generator(batch.z)
-    on_real = losses.cross_entropy(nets.discriminator(batch.images).logits, 1.0).mean()
-    on_generated = losses.cross_entropy(nets.discriminator(generated).logits, 0.0).mean()
-    return on_real + on_generated, {"real": on_real, "generated": on_generated}
+    game = Game(key, batch.epoch, hparams)
+    on_real = nets.discriminator(game.show(batch.images, 0)).logits
+    on_generated = nets.discriminator(game.show(nets.generator(batch.z), 1)).logits
+    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
 
 
 def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """Equation 2.5 in its non-saturating form: G(z) should pass for real."""
-    del key, hparams
-    judgement = nets.discriminator(nets.generator(batch.z))
-    return losses.cross_entropy(judgement.logits, 1.0).mean(), {}
+    game = Game(key, batch.epoch, hparams)
+    generated = nets.generator(batch.z)
+    judgement = nets.discriminator(game.show(generated, 0))
+    spread = adversarial.spread(generated, batch.images)
+    return game.persuade(CROSS_ENTROPY, judgement.logits), {"spread": spread}
 
 
 def make_score(
@@ -77,9 +79,9 @@ def make_score(
     return score
 
 
-def preview(nets: Nets, batch: Batch) -> dict[str, jax.Array]:
-    """Samples."""
-    return {"samples": nets.generator(batch.z)}
+def sample(nets: Nets, z: jax.Array) -> jax.Array:
+    """G(z)."""
+    return nets.generator(z)
 
 
 def build(config: ml_collections.ConfigDict) -> Method:
@@ -100,8 +102,8 @@ def build(config: ml_collections.ConfigDict) -> Method:
         },
         latent_dim=latent_dim,
         phases=(Phase("gan", config.train.epochs, updates),),
-        hparams=learning_rates(config),
+        hparams=game_hparams(config),
         score=make_score(config.search, latent_dim),
         default_score="anomaly",
-        preview=preview,
+        sample=sample,
     )

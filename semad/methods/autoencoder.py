@@ -1,41 +1,68 @@
 """Autoencoder (thesis section 2.2.2): the floor that every adversarial system must beat.
 
 Encoder of table A2, and the generator of table A1 as decoder, trained by equation 2.31, here as
-a mean over pixels. Undercomplete: the code is smaller than the image.
+a mean over pixels. Three forms (`config.model.form`):
+
+    undercomplete   the code is smaller than the image
+    regularised     the code is as large as the image, and pays for its mean absolute value
+    denoising       the input is x + ε, the target x; at test time there is no noise
 """
 
+from collections.abc import Callable
+
 import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
-from semad import losses
-from semad.methods.common import Lossed, Scored, adam, image_shape, learning_rates, style
+from semad.methods.common import (
+    Lossed,
+    Scored,
+    adam,
+    image_shape,
+    learning_rates,
+    residual,
+    style,
+)
 from semad.nets.thesis import Encoder, Generator
-from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+
+FORMS = ("undercomplete", "regularised", "denoising")
 
 
-def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-    """Equation 2.31."""
-    del key, hparams
-    reconstructions = nets.decoder(nets.encoder(batch.images))
-    return losses.mean_square(batch.images, reconstructions).mean(), {}
+def make_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
+    """Equation 2.31 with any distance; `noise` (σ) and `sparsity` are 0 where a form has none."""
+
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        noise = hparams["noise"] * jax.random.normal(key, batch.images.shape)
+        code = nets.encoder(batch.images + noise)
+        reconstruction = distance(batch.images, nets.decoder(code)).mean()
+        sparsity = jnp.abs(code).mean()
+        total = reconstruction + hparams["sparsity"] * sparsity
+        return total, {"reconstruction": reconstruction, "sparsity": sparsity}
+
+    return loss
+
+
+def reconstruct(nets: Nets, images: jax.Array) -> jax.Array:
+    """Through the code and back."""
+    return nets.decoder(nets.encoder(images))
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
     """Reconstructions; the residual scores are all there is."""
     del key
-    return {}, nets.decoder(nets.encoder(images))
-
-
-def preview(nets: Nets, batch: Batch) -> dict[str, jax.Array]:
-    """Reconstructions."""
-    return {"reconstructions": nets.decoder(nets.encoder(batch.images))}
+    return {}, reconstruct(nets, images)
 
 
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/autoencoder.py`."""
-    data, latent_dim = config.data, config.model.latent_dim
+    data, form = config.data, config.model.form
+    full = int(np.prod(image_shape(config)))
+    latent_dim = full if form == "regularised" else config.model.latent_dim
     encoder = Encoder(data.patch_size, latent_dim, style(config))
     decoder = Generator(data.patch_size, data.channels, style(config))
+    loss = make_loss(residual(config))
     update = Update("autoencoder", ("encoder", "decoder"), loss, adam(config))
     return Method(
         name="autoencoder",
@@ -45,8 +72,12 @@ def build(config: ml_collections.ConfigDict) -> Method:
         },
         latent_dim=latent_dim,
         phases=(Phase("autoencoder", config.train.epochs, (update,)),),
-        hparams=learning_rates(config),
+        hparams=learning_rates(config)
+        | {
+            "noise": config.loss.noise if form == "denoising" else 0.0,
+            "sparsity": config.loss.sparsity if form == "regularised" else 0.0,
+        },
         score=score,
-        default_score="l2",
-        preview=preview,
+        default_score=config.loss.reconstruction,
+        reconstruct=reconstruct,
     )

@@ -3,7 +3,8 @@
 The discriminator sees pairs: (x, E(x)) as real, (G(z), z) as generated (equation 2.35). Encoder
 and generator are updated together, on swapped labels, so that the game alone makes E the inverse
 of G. Networks of table A2; `semad.nets.thesis.PairDiscriminator` says where the discriminator
-departs from it, and why.
+departs from it, and why. ALI plays the same game with another encoder, so what differs is passed:
+`Encode` gives z for a loss, from a key.
 """
 
 from collections.abc import Callable
@@ -12,43 +13,61 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from semad import losses
-from semad.methods.common import Lossed, Scored, adam, image_shape, learning_rates, style
+from semad import adversarial, losses
+from semad.adversarial import CROSS_ENTROPY, Game
+from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style
 from semad.nets.thesis import Encoder, Generator, Judgement, PairDiscriminator
-from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Update
+
+Encode = Callable[[Nets, jax.Array, jax.Array | None], jax.Array]
+"""(nets, images, key) -> z; without a key the value to score with."""
+
+_NOISE = 2  # stream of the encoder's noise, behind those of the images shown
 
 
-def _play(nets: Nets, batch: Batch) -> tuple[Judgement, Judgement]:
-    """The discriminator's judgement of the pairs (x, E(x)) and (G(z), z)."""
-    real = nets.discriminator(batch.images, nets.encoder(batch.images))
-    return real, nets.discriminator(nets.generator(batch.z), batch.z)
-
-
-def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-    """Equation 2.35, maximised over D: (x, E(x)) is real, (G(z), z) is not."""
-    del key, hparams
-    real, generated = _play(nets, batch)
-    on_real = losses.cross_entropy(real.logits, 1.0).mean()
-    on_generated = losses.cross_entropy(generated.logits, 0.0).mean()
-    return on_real + on_generated, {"real": on_real, "generated": on_generated}
-
-
-def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-    """The labels swapped, for G and E together (Donahue et al., section 3.4).
-
-    `feature_matching` weighs the squared distance of the two pairs' mean features, which the
-    thesis' code adds; 0 by default.
-    """
+def encode(nets: Nets, images: jax.Array, key: jax.Array | None) -> jax.Array:
+    """E(x)."""
     del key
-    real, generated = _play(nets, batch)
-    encoder = losses.cross_entropy(real.logits, 0.0).mean()
-    generator = losses.cross_entropy(generated.logits, 1.0).mean()
-    matching = jnp.square(real.features.mean(axis=0) - generated.features.mean(axis=0)).sum()
-    total = generator + encoder + hparams["feature_matching"] * matching
-    return total, {"generator": generator, "encoder": encoder, "feature_matching": matching}
+    return nets.encoder(images)
 
 
-def make_score(weight: float, degree: int) -> Callable[[Nets, jax.Array, jax.Array], Scored]:
+def make_losses(encode: Encode) -> tuple[Loss, Loss]:
+    """The discriminator's loss, and that of encoder and generator."""
+
+    def play(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement, jax.Array]:
+        """Judgements of (x, E(x)) and (G(z), z), and G(z)."""
+        latent = encode(nets, batch.images, jax.random.fold_in(game.key, _NOISE))
+        generated = nets.generator(batch.z)
+        real = nets.discriminator(game.show(batch.images, 0), latent)
+        return real, nets.discriminator(game.show(generated, 1), batch.z), generated
+
+    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """Equation 2.35, maximised over D: (x, E(x)) is real, (G(z), z) is not."""
+        game = Game(key, batch.epoch, hparams)
+        real, generated, _ = play(nets, batch, game)
+        return game.discriminate(CROSS_ENTROPY, real.logits, generated.logits)
+
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """The labels swapped, for G and E together (Donahue et al., section 3.4).
+
+        `feature_matching` weighs the squared distance of the two pairs' mean features, which the
+        thesis' code adds; 0 by default.
+        """
+        game = Game(key, batch.epoch, hparams)
+        real, generated, images = play(nets, batch, game)
+        terms = {
+            "encoder": game.persuade(CROSS_ENTROPY, real.logits, 0.0),
+            "generator": game.persuade(CROSS_ENTROPY, generated.logits),
+        }
+        matching = jnp.square(real.features.mean(axis=0) - generated.features.mean(axis=0)).sum()
+        total = terms["encoder"] + terms["generator"] + hparams["feature_matching"] * matching
+        health = {"spread": adversarial.spread(images, batch.images)}
+        return total, terms | {"feature_matching": matching} | health
+
+    return discriminator_loss, generator_loss
+
+
+def make_score(encode: Encode, weight: float, degree: int) -> Score:
     """w·‖x − G(E(x))‖ + (1 − w)·L_D with both forms of L_D (Zenati et al., section 3).
 
     `features`: the distance of f(x, E(x)) and f(G(E(x)), E(x)); `cross_entropy`: that of
@@ -57,7 +76,7 @@ def make_score(weight: float, degree: int) -> Callable[[Nets, jax.Array, jax.Arr
 
     def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
         del key
-        latent = nets.encoder(images)
+        latent = encode(nets, images, None)
         reconstruction = nets.generator(latent)
         seen = nets.discriminator(images, latent)
         rebuilt = nets.discriminator(reconstruction, latent)
@@ -73,34 +92,35 @@ def make_score(weight: float, degree: int) -> Callable[[Nets, jax.Array, jax.Arr
     return score
 
 
-def preview(nets: Nets, batch: Batch) -> dict[str, jax.Array]:
-    """Samples and reconstructions."""
-    reconstructions = nets.generator(nets.encoder(batch.images))
-    return {"samples": nets.generator(batch.z), "reconstructions": reconstructions}
-
-
-def build(config: ml_collections.ConfigDict) -> Method:
-    """The method for a config of `configs/bigan.py`."""
+def assemble(config: ml_collections.ConfigDict, encoder: Net, encode: Encode) -> Method:
+    """The game of pairs with a given encoder."""
     data, latent_dim = config.data, config.model.latent_dim
     image, latent = image_shape(config), (latent_dim,)
-
+    discriminator_loss, generator_loss = make_losses(encode)
     updates = (
         Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
         Update("generator", ("generator", "encoder"), generator_loss, adam(config)),
     )
     return Method(
-        name="bigan",
+        name=config.method,
         nets={
             "generator": Net(Generator(data.patch_size, data.channels, style(config)), (latent,)),
-            "encoder": Net(Encoder(data.patch_size, latent_dim, style(config)), (image,)),
+            "encoder": encoder,
             "discriminator": Net(
                 PairDiscriminator(data.patch_size, style(config)), (image, latent)
             ),
         },
         latent_dim=latent_dim,
-        phases=(Phase("bigan", config.train.epochs, updates),),
-        hparams=learning_rates(config) | {"feature_matching": config.loss.feature_matching},
-        score=make_score(config.score.reconstruction_weight, config.score.degree),
+        phases=(Phase(config.method, config.train.epochs, updates),),
+        hparams=game_hparams(config) | {"feature_matching": config.loss.feature_matching},
+        score=make_score(encode, config.score.reconstruction_weight, config.score.degree),
         default_score="features",
-        preview=preview,
+        sample=lambda nets, z: nets.generator(z),
+        reconstruct=lambda nets, images: nets.generator(encode(nets, images, None)),
     )
+
+
+def build(config: ml_collections.ConfigDict) -> Method:
+    """The method for a config of `configs/bigan.py`."""
+    encoder = Encoder(config.data.patch_size, config.model.latent_dim, style(config))
+    return assemble(config, Net(encoder, (image_shape(config),)), encode)

@@ -1,9 +1,12 @@
-"""What the files of this folder share: from config values to styles, shapes and optimisers."""
+"""What the files of this folder share: from a config to styles, shapes, optimisers, hparams."""
+
+from collections.abc import Callable, Iterable
 
 import jax
 import ml_collections
 import optax
 
+from semad import adversarial, losses
 from semad.nets.layers import Style
 
 Scored = tuple[dict[str, jax.Array], jax.Array]
@@ -29,3 +32,19 @@ def adam(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
 def learning_rates(config: ml_collections.ConfigDict) -> dict[str, float]:
     """`lr_<net>` for every net that the config names a rate for."""
     return {f"lr_{net}": rate for net, rate in config.lr.items()}
+
+
+def game_hparams(config: ml_collections.ConfigDict) -> dict[str, float]:
+    """The hparams of an adversarial system: learning rates, and the tricks, which are off."""
+    return learning_rates(config) | adversarial.switches("none")
+
+
+def for_nets(hparams: dict[str, float], nets: Iterable[str]) -> dict[str, float]:
+    """Without the learning rates of nets that a switch has left out."""
+    names = {f"lr_{net}" for net in nets}
+    return {n: value for n, value in hparams.items() if n in names or not n.startswith("lr_")}
+
+
+def residual(config: ml_collections.ConfigDict) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The distance that `config.loss.reconstruction` names, (N, ...) twice -> (N,)."""
+    return losses.RESIDUALS[config.loss.reconstruction]

@@ -27,12 +27,14 @@ class Style(NamedTuple):
       slope: of the leaky ReLU below zero.
       momentum: batch norm's running = momentum · running + (1 - momentum) · batch.
       init: key of `INITIALIZERS`, for kernels.
+      batch_norm: whether `normalise` normalises; critics with a gradient penalty do without.
     """
 
     width: float = 1.0
     slope: float = 0.2
     momentum: float = 0.8
     init: str = "normal"
+    batch_norm: bool = True
 
     def features(self, count: int) -> int:
         """The channel count of a table, scaled by the width; at least 1."""
@@ -44,8 +46,24 @@ class Style(NamedTuple):
 
     def normalise(self, x: jax.Array, train: bool) -> jax.Array:
         """Batch normalisation, then leaky ReLU. Call inside a compact method."""
-        norm = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)
-        return nn.leaky_relu(norm(x), self.slope)
+        if self.batch_norm:
+            x = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)(x)
+        return self.activate(x)
+
+    def activate(self, x: jax.Array) -> jax.Array:
+        """Leaky ReLU."""
+        return nn.leaky_relu(x, self.slope)
+
+
+def spectral(layer: nn.Module, on: bool, train: bool) -> Callable[[jax.Array], jax.Array]:
+    """A layer whose kernel is divided by its largest singular value (Miyato et al. 2018).
+
+    One power iteration per call in training mode; its vectors are kept among the batch statistics.
+    Call inside a compact method.
+    """
+    if not on:
+        return layer
+    return lambda x: nn.SpectralNorm(layer)(x, update_stats=train)
 
 
 class Conv(nn.Module):

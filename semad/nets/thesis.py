@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semad.nets.layers import Conv, Style
+from semad.nets.layers import Conv, Style, spectral
 
 PATCH_SIZES = (16, 32, 64, 128)
 
@@ -29,11 +29,15 @@ def levels(patch_size: int) -> int:
 
 
 class Generator(nn.Module):
-    """Generator of table A1: z (N, latent) -> images (N, P, P, channels) in [-1, 1]."""
+    """Generator of table A1: z (N, latent) -> images (N, P, P, channels) in [-1, 1].
+
+    Table A3 differs in the size of its last kernel, 4 instead of 5.
+    """
 
     patch_size: int
     channels: int
     style: Style
+    last_size: int = 5
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool) -> jax.Array:
@@ -45,21 +49,43 @@ class Generator(nn.Module):
         for level in reversed(range(levels(self.patch_size))):
             features = style.features(min(512, 128 * 2**level))
             x = style.normalise(Conv(features, 4, 2, style, transposed=True)(x), train)
-        return jnp.tanh(Conv(self.channels, 5, 1, style, transposed=True)(x))
+        return jnp.tanh(Conv(self.channels, self.last_size, 1, style, transposed=True)(x))
+
+
+class Tower(NamedTuple):
+    """What tells one tower of convolutions of stride 2 from another; the defaults are table A1's.
+
+    Attributes:
+      size: of the kernels.
+      first: channels of the first convolution; each has twice those before it, up to 512.
+      first_norm: whether batch norm follows the first convolution too.
+      more: convolutions beyond those that lead to 4×4.
+      spectral: whether kernels are normalised spectrally.
+    """
+
+    size: int = 4
+    first: int = 64
+    first_norm: bool = True
+    more: int = 0
+    spectral: bool = False
 
 
 class ConvTower(nn.Module):
-    """Convolutions of tables A1 and A2: images (N, P, P, C) -> flat features (N, 4·4·F)."""
+    """Convolutions of stride 2: images (N, P, P, C) -> flat features of the last one."""
 
     patch_size: int
     style: Style
+    tower: Tower = Tower()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Flattened activations of the last convolution."""
-        for level in range(levels(self.patch_size)):
-            features = self.style.features(min(512, 64 * 2**level))
-            x = self.style.normalise(Conv(features, 4, 2, self.style)(x), train)
+        style, tower = self.style, self.tower
+        for level in range(levels(self.patch_size) + tower.more):
+            features = style.features(min(512, tower.first * 2**level))
+            x = spectral(Conv(features, tower.size, 2, style), tower.spectral, train)(x)
+            normed = level > 0 or tower.first_norm
+            x = style.normalise(x, train) if normed else style.activate(x)
         return x.reshape(x.shape[0], -1)
 
 
@@ -77,16 +103,39 @@ class Discriminator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Encoder of table A2: images (N, P, P, C) -> z (N, latent)."""
+    """Encoder of table A2, by default: images (N, P, P, C) -> z (N, latent)."""
+
+    patch_size: int
+    latent_dim: int
+    style: Style
+    tower: Tower = Tower()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Encodes images; the last layer is linear."""
+        features = ConvTower(self.patch_size, self.style, self.tower)(x, train)
+        return self.style.dense(self.latent_dim)(features)
+
+
+class Gaussian(NamedTuple):
+    """A stochastic encoder's answer: mean and log variance of z, (N, latent) each."""
+
+    mean: jax.Array
+    log_variance: jax.Array
+
+
+class GaussianEncoder(nn.Module):
+    """ALI's encoder: as `Encoder`, with a distribution of z in place of a value."""
 
     patch_size: int
     latent_dim: int
     style: Style
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Encodes images; the last layer is linear."""
-        return self.style.dense(self.latent_dim)(ConvTower(self.patch_size, self.style)(x, train))
+    def __call__(self, x: jax.Array, train: bool) -> Gaussian:
+        """Encodes images (N, P, P, C)."""
+        both = Encoder(self.patch_size, 2 * self.latent_dim, self.style)(x, train)
+        return Gaussian(both[:, : self.latent_dim], both[:, self.latent_dim :])
 
 
 class PairDiscriminator(nn.Module):

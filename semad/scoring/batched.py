@@ -32,8 +32,8 @@ class Scores(NamedTuple):
 def make_scorer(method: Method, patch_size: int) -> ChunkScorer:
     """The compiled scoring of one chunk: (weights, images, items (N, 3), key) -> scores.
 
-    To a method's own scores it adds the residual scores of the reconstruction, `l1` and `l2`, as
-    means over pixels.
+    To a method's own scores it adds the residual scores of the reconstruction, `l1`, `l2` and
+    `ssim`, as means over pixels.
     """
 
     @jax.jit
@@ -43,8 +43,7 @@ def make_scorer(method: Method, patch_size: int) -> ChunkScorer:
         images = crops(data, items, patch_size)
         own, reconstructions = method.score(method.bind(weights), images, key)
         residuals = {
-            "l1": losses.mean_absolute(images, reconstructions),
-            "l2": losses.mean_square(images, reconstructions),
+            name: distance(images, reconstructions) for name, distance in losses.RESIDUALS.items()
         }
         return residuals | own, reconstructions
 

@@ -19,9 +19,9 @@ from semad.types import TrainState
 class Checkpoints:
     """The checkpoints of one workdir, oldest removed first; a context manager."""
 
-    def __init__(self, workdir: Path, keep: int = 2) -> None:
-        """Opens `workdir/checkpoints`; `keep` is how many of the newest stay."""
-        self._folder = (workdir / "checkpoints").absolute()
+    def __init__(self, workdir: Path, name: str = "checkpoints", keep: int = 2) -> None:
+        """Opens the folder `name` of a workdir; `keep` is how many of the newest stay."""
+        self._folder = (workdir / name).absolute()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.LatestN(keep),
             enable_async_checkpointing=False,
@@ -45,13 +45,17 @@ class Checkpoints:
         """The step of the newest whole checkpoint, or None."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState) -> None:
+    def save(self, state: TrainState, step: int | None = None) -> None:
         """Writes the population's state under its step, unless that is there already.
+
+        Args:
+          state: stacked over the members.
+          step: the name of the checkpoint, where the members' own steps differ.
 
         Raises:
           UserError: when it cannot be written; the older checkpoints stay.
         """
-        step = int(state.step[0])
+        step = int(state.step[0]) if step is None else step
         if step == self.latest():
             return
         try:

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: `log.jsonl`, TensorBoard, and a progress bar."""
+"""What a run writes while it trains: log.jsonl, TensorBoard, samples.gif, a progress bar."""
 
 import json
 import math
@@ -7,10 +7,23 @@ from types import TracebackType
 
 import jax
 import numpy as np
+from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from semad.files import write_text
+
+_FRAMES = "samples"  # folder of the pictures that samples.gif is made of
+_FRAME_MS = 400
+
+
+def training_seconds(workdir: Path) -> float | None:
+    """Seconds that a workdir's run has trained, compilation included; None without a log."""
+    path = workdir / "log.jsonl"
+    if not path.is_file():
+        return None
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return round(sum(line["seconds"] for line in lines), 2)
 
 
 class Log:
@@ -22,6 +35,10 @@ class Log:
         lines = self._path.read_text().splitlines() if self._path.exists() else []
         kept = [line for line in lines if _step(line) <= step]
         write_text(self._path, "".join(f"{line}\n" for line in kept))
+        self._workdir = workdir
+        for frame in (workdir / _FRAMES).glob("*.png"):
+            if int(frame.stem) > step:
+                frame.unlink()
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
         self._bar = tqdm(total=total, initial=step, desc="training", unit="step")
 
@@ -44,7 +61,13 @@ class Log:
         self._bar.update(steps)
 
     def scalars(
-        self, phase: str, step: int, epoch: int, terms: dict[str, np.ndarray], speed: float
+        self,
+        phase: str,
+        step: int,
+        epoch: int,
+        terms: dict[str, np.ndarray],
+        images: int,
+        seconds: float,
     ) -> None:
         """One line: means over the stretch since the last, one number per member.
 
@@ -53,11 +76,13 @@ class Log:
           step: steps done, over all phases.
           epoch: epochs done in this phase.
           terms: name -> (members,).
-          speed: training images per second, over all members.
+          images: trained on in that stretch, over all members.
+          seconds: that it took.
         """
         numbers = {name: _plain(value) for name, value in sorted(terms.items())}
         line = {"phase": phase, "step": step, "epoch": epoch} | numbers
-        line["images_per_second"] = round(speed, 2)
+        speed = images / seconds
+        line |= {"images_per_second": round(speed, 2), "seconds": round(seconds, 3)}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         for name, value in terms.items():
@@ -70,11 +95,25 @@ class Log:
         )
 
     def images(self, step: int, pictures: dict[str, jax.Array]) -> None:
-        """Rows of pictures (N, P, P, C) in [-1, 1]."""
+        """Rows of pictures (N, P, P, C) in [-1, 1]; samples, or reconstructions, are kept."""
+        rows = {}
         for name, batch in pictures.items():
             row = np.concatenate(list(np.asarray(batch)), axis=1)
-            row = np.clip((row + 1) / 2, 0, 1)
-            self._board.add_image(name, row, step, dataformats="HWC")
+            rows[name] = np.clip((row + 1) / 2, 0, 1)
+            self._board.add_image(name, rows[name], step, dataformats="HWC")
+        kept = rows.get("samples", rows.get("reconstructions"))
+        if kept is not None:
+            frame = Image.fromarray(np.round(255 * kept.squeeze()).astype(np.uint8))
+            (self._workdir / _FRAMES).mkdir(exist_ok=True)
+            frame.save(self._workdir / _FRAMES / f"{step:08d}.png")
+
+    def animate(self) -> None:
+        """Makes samples.gif of the pictures kept so far."""
+        paths = sorted((self._workdir / _FRAMES).glob("*.png"))
+        frames = [Image.open(path) for path in paths]
+        if frames:
+            first, rest, path = frames[0], frames[1:], self._workdir / "samples.gif"
+            first.save(path, save_all=True, append_images=rest, duration=_FRAME_MS, loop=0)
 
 
 def _step(line: str) -> float:

@@ -22,7 +22,8 @@ from semad.training.logs import Log
 from semad.training.signals import stop_request
 from semad.training.state import init_population, member, merge, phase_bounds, split
 from semad.training.step import Terms, make_program, phase_step
-from semad.types import Batch, Hparams, Phase, TrainState
+from semad.training.validation import Best
+from semad.types import Hparams, Phase, TrainState
 
 _PREVIEWS = 8  # patches per row of sample images
 
@@ -43,6 +44,7 @@ class _Run(NamedTuple):
     checkpoints: Checkpoints
     log: Log
     preview: Callable[[TrainState], dict[str, jax.Array]]
+    best: Best | None
     pace: Pace
     stop: threading.Event
 
@@ -66,15 +68,14 @@ def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> T
     seeds = experiment.seeds(run.config)
     group_size = len(seeds) if plan.members_together else 1
     per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
-    total = phase_bounds(run.method, per_epoch)[-1][2]
-    with Checkpoints(workdir) as checkpoints:
+    _, last_start, total = phase_bounds(run.method, per_epoch)[-1]
+    validates = run.method.reconstruct and run.config.train.validate_every
+    with Checkpoints(workdir) as checkpoints, Checkpoints(workdir, "best", keep=1) as kept:
         # Placed as a restored state is, so that both run the same compiled programs.
         state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
         if checkpoints.latest() is not None:
             state = checkpoints.restore(jax.eval_shape(lambda: state))
-        hparams = {
-            name: jnp.full((len(seeds),), value) for name, value in run.method.hparams.items()
-        }
+        hparams = experiment.hparams(run.config, run.method)
         step = int(state.step[0])
         pace = Pace("training", total, "the preset `small` is made for a CPU")
         with Log(workdir, step, total) as log, stop_request() as stop:
@@ -86,14 +87,17 @@ def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> T
                 checkpoints,
                 log,
                 _previewer(run),
+                Best(run, kept, last_start, group_size) if validates else None,
                 pace,
                 stop,
             )
             groups = split(state, group_size)
             for phase, start, end in phase_bounds(run.method, per_epoch):
-                groups = _train_phase(shared, phase, start, end, groups)
+                own = shared if end == total else shared._replace(best=None)
+                groups = _train_phase(own, phase, start, end, groups)
             state = merge(groups)
             checkpoints.save(state)
+            log.animate()
     return state
 
 
@@ -102,6 +106,7 @@ def _train_phase(
 ) -> list[TrainState]:
     """All steps of a phase that are still to do."""
     config = run.experiment.config
+    members = len(experiment.members(config))
     step_function = phase_step(
         run.experiment.method, phase, start, run.experiment.draw, config.train.ema
     )
@@ -127,9 +132,12 @@ def _train_phase(
         terms = _gather(window)
         _check_finite(run, terms, window_start, groups)
         seconds = time.perf_counter() - clock
-        speed = (step - window_start) * config.train.batch_size * config.population.seeds / seconds
+        images = (step - window_start) * config.train.batch_size * members
         means = {name: values.mean(axis=0) for name, values in terms.items()}
-        run.log.scalars(phase.name, step, (step - start) // run.per_epoch, means, speed)
+        if run.best and (step % config.train.validate_every == 0 or step == end):
+            means["validation/reconstruction"] = run.best.offer(groups, step)
+        epoch = (step - start) // run.per_epoch
+        run.log.scalars(phase.name, step, epoch, means, images, seconds)
         if step % config.train.image_every == 0 or step == end:
             run.log.images(step, run.preview(groups[0]))
         if step % config.train.checkpoint_every == 0 or step == end or run.stop.is_set():
@@ -143,6 +151,7 @@ def _train_phase(
 def _next_event(train: object, step: int, end: int) -> int:
     """The next step behind `step` at which something is to be written."""
     periods = (train.log_every, train.image_every, train.checkpoint_every)
+    periods += (train.validate_every,) if train.validate_every else ()
     return min(end, *((step // period + 1) * period for period in periods))
 
 
@@ -196,14 +205,17 @@ def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
     size = run.draw.patch_size
     items = tile_items(run.holdout, size, size)
     chosen = items[np.linspace(0, len(items) - 1, _PREVIEWS, dtype=int)]
-    batch = Batch(
-        crops(stack(run.holdout), chosen, size),
-        sample_latent(jax.random.key(0), _PREVIEWS, run.method.latent_dim),
-    )
+    images = crops(stack(run.holdout), chosen, size)
+    z = sample_latent(jax.random.key(0), _PREVIEWS, run.method.latent_dim)
 
     @jax.jit
     def preview(group: TrainState) -> dict[str, jax.Array]:
         nets = run.method.bind(member(group.ema, 0))
-        return {"inputs": batch.images} | run.method.preview(nets, batch)
+        pictures = {"inputs": images}
+        if run.method.sample:
+            pictures["samples"] = run.method.sample(nets, z)
+        if run.method.reconstruct:
+            pictures["reconstructions"] = run.method.reconstruct(nets, images)
+        return pictures
 
     return preview

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from semad.data.patches import Draw, Stack, draw_batch
+from semad.data.patches import Draw, Stack, draw_batch, steps_per_epoch
 from semad.keys import Purpose, derive
 from semad.losses import sample_latent
+from semad.training.state import over_members
 from semad.types import Batch, Hparams, Method, Phase, TrainState, Update, Weights
 
 Terms = dict[str, jax.Array]
@@ -42,6 +43,8 @@ def phase_step(
         data_key = derive(state.key, Purpose.DATA)
         step_key = jax.random.fold_in(derive(state.key, Purpose.LOSS), state.step)
         latent_key, loss_key = jax.random.split(step_key)
+        per_epoch = steps_per_epoch(draw, data.pixels.shape[0])
+        epoch = (phase_step // per_epoch).astype(jnp.float32)
         # Drawn once, not per update: the compiler may share what two updates make of one z.
         batches = [
             Batch(
@@ -49,6 +52,7 @@ def phase_step(
                 sample_latent(
                     jax.random.fold_in(latent_key, repeat), draw.batch_size, method.latent_dim
                 ),
+                epoch,
             )
             for repeat in range(repeats)
         ]
@@ -104,8 +108,9 @@ def apply_update(
         name: jax.tree.map(lambda move, lr=hparams[f"lr_{name}"]: -lr * move, moves[name])
         for name in update.trains
     }
+    moved = optax.apply_updates(params, moves)
     new = Weights(
-        state.weights.params | optax.apply_updates(params, moves),
+        state.weights.params | (update.project(moved) if update.project else moved),
         state.weights.batch_stats | {name: batch_stats[name] for name in update.trains},
     )
     return state._replace(weights=new, opt_state=state.opt_state | {update.name: opt_state}), terms
@@ -145,14 +150,7 @@ def make_program(step: Program, steps: int) -> Program:
     States and hparams have a leading member axis, the images none; the states are donated.
     The terms come back with shape (steps, members).
     """
-    vmapped = jax.vmap(step, in_axes=(0, None, 0))
-
-    def members(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
-        if state.step.shape[0] > 1:
-            return vmapped(state, data, hparams)
-        # A population of one is compiled without its axis, which would cost a third of the time.
-        state, hparams = jax.tree.map(lambda leaf: leaf[0], (state, hparams))
-        return jax.tree.map(lambda leaf: leaf[None], step(state, data, hparams))
+    members = over_members(step, (0, None, 0))
 
     def program(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
         if steps == 1:  # no loop: on CPU a loop costs more than the dispatches it saves

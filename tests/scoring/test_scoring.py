@@ -10,7 +10,7 @@ from semad.data.patches import stack
 from semad.scoring.batched import make_scorer, score_items
 from semad.scoring.latent_search import search_latent
 from semad.scoring.thresholds import threshold
-from semad.training.state import init_state
+from semad.training.state import init_population, member
 from tests import tiny
 
 
@@ -44,7 +44,7 @@ def test_no_steps_leave_the_start():
 def scoring(request):
     """A scorer with weights away from their start, and patches to score."""
     run = tiny.prepare(request.param)
-    weights = init_state(run.method, 0).ema
+    weights = member(init_population(run.method, [0]), 0).ema
     shaken = jax.tree.map(
         lambda leaf: leaf + 0.05 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
         weights.params,

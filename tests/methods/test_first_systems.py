@@ -1,6 +1,4 @@
-"""Losses and scores of each system against their equations, in NumPy, on nets that are known."""
-
-from types import SimpleNamespace
+"""Autoencoder, AnoGAN, BiGAN and ALI: losses and scores against their equations, in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -8,74 +6,69 @@ import ml_collections
 import numpy as np
 import pytest
 
-from semad.methods import anogan, autoencoder, bigan
-from semad.nets.thesis import Judgement
+from semad import losses
+from semad.methods import ali, anogan, autoencoder, bigan
 from semad.types import Batch
+from tests.methods.known import (
+    BATCH,
+    KEY,
+    OFF,
+    X,
+    Z,
+    encode,
+    fake,
+    gaussian,
+    generate,
+    judge,
+    judge_pair,
+    nets,
+    real,
+)
 
-KEY = jax.random.key(0)
-X = np.random.default_rng(0).uniform(-1, 1, (3, 4, 4, 1)).astype(np.float32)
-Z = np.asarray(jax.random.normal(KEY, (3, 2)))
-BATCH = Batch(X, Z)
-
-
-def generate(z):
-    """G(z): a constant image of tanh(z0 + z1)."""
-    return jnp.tanh(z.sum(axis=1)).reshape(-1, 1, 1, 1) * jnp.ones((1, 4, 4, 1))
-
-
-def encode(x):
-    """E(x): mean and first pixel."""
-    return jnp.stack([x.mean(axis=(1, 2, 3)), x[:, 0, 0, 0]], axis=1)
-
-
-def judge(x):
-    features = x.reshape(x.shape[0], -1)[:, :5] * 2
-    return Judgement(features.sum(axis=1) + 0.3, features)
-
-
-def judge_pair(x, z):
-    features = jnp.concatenate([x.reshape(x.shape[0], -1)[:, :5], z], axis=1)
-    return Judgement(features.sum(axis=1) - 0.2, features)
-
-
-GAN = SimpleNamespace(generator=generate, discriminator=judge)
-PAIRS = SimpleNamespace(generator=generate, encoder=encode, discriminator=judge_pair)
-
-
-def real(logits):
-    """-log sigmoid."""
-    return np.log1p(np.exp(-np.asarray(logits)))
-
-
-def fake(logits):
-    """-log(1 - sigmoid)."""
-    return np.log1p(np.exp(np.asarray(logits)))
+GAN = nets(generator=generate, discriminator=judge)
+PAIRS = nets(generator=generate, encoder=encode, discriminator=judge_pair)
 
 
 def test_autoencoder_loss():
-    nets = SimpleNamespace(encoder=encode, decoder=generate)
-    loss, _ = autoencoder.loss(nets, BATCH, KEY, {})
+    known = nets(encoder=encode, decoder=generate)
+    hparams = {"noise": jnp.float32(0), "sparsity": jnp.float32(0)}
+    loss, _ = autoencoder.make_loss(losses.mean_square)(known, BATCH, KEY, hparams)
     expected = ((X - np.tanh(encode(X).sum(axis=1))[:, None, None, None]) ** 2).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
+    hparams["sparsity"] = jnp.float32(0.3)
+    loss, _ = autoencoder.make_loss(losses.mean_square)(known, BATCH, KEY, hparams)
+    expected += 0.3 * np.abs(encode(X)).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_denoising_autoencoder_sees_noise_and_aims_at_the_clean_image():
+    seen = []
+    known = nets(encoder=lambda x: seen.append(x) or x, decoder=lambda code: 0 * code)
+    hparams = {"noise": jnp.float32(0.5), "sparsity": jnp.float32(0)}
+    big = jnp.zeros((64, 16, 16, 1)) + 0.25
+    loss, _ = autoencoder.make_loss(losses.mean_square)(known, Batch(big, Z, 0), KEY, hparams)
+    assert loss == pytest.approx(0.25**2, rel=1e-5)
+    assert float((seen[0] - big).std()) == pytest.approx(0.5, rel=0.02)
 
 
 def test_anogan_losses():
     on_real, on_generated = judge(X).logits, judge(generate(Z)).logits
-    loss, terms = anogan.discriminator_loss(GAN, BATCH, KEY, {})
+    loss, terms = anogan.discriminator_loss(GAN, BATCH, KEY, OFF)
     expected = real(on_real).mean() + fake(on_generated).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
-    assert sum(terms.values()) == pytest.approx(float(expected), rel=1e-5)
-    loss, _ = anogan.generator_loss(GAN, BATCH, KEY, {})
+    assert terms["real"] + terms["generated"] == pytest.approx(float(expected), rel=1e-5)
+    loss, _ = anogan.generator_loss(GAN, BATCH, KEY, OFF)
     assert loss == pytest.approx(real(on_generated).mean(), rel=1e-5)
 
 
 def test_bigan_losses():
     pair = judge_pair(X, encode(X)), judge_pair(generate(Z), Z)
-    hparams = {"feature_matching": jnp.float32(0.1)}
-    loss, _ = bigan.discriminator_loss(PAIRS, BATCH, KEY, hparams)
+    hparams = OFF | {"feature_matching": jnp.float32(0.1)}
+    discriminator_loss, generator_loss = bigan.make_losses(bigan.encode)
+    loss, _ = discriminator_loss(PAIRS, BATCH, KEY, hparams)
     expected = real(pair[0].logits).mean() + fake(pair[1].logits).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
-    loss, terms = bigan.generator_loss(PAIRS, BATCH, KEY, hparams)
+    loss, terms = generator_loss(PAIRS, BATCH, KEY, hparams)
     matching = ((pair[0].features.mean(axis=0) - pair[1].features.mean(axis=0)) ** 2).sum()
     expected = fake(pair[0].logits).mean() + real(pair[1].logits).mean() + 0.1 * matching
     assert loss == pytest.approx(float(expected), rel=1e-5)
@@ -86,7 +79,7 @@ def test_bigan_losses():
 def test_bigan_score(degree):
     z = encode(X)
     rebuilt = np.asarray(generate(z))
-    scores, reconstruction = bigan.make_score(0.9, degree)(PAIRS, X, KEY)
+    scores, reconstruction = bigan.make_score(bigan.encode, 0.9, degree)(PAIRS, X, KEY)
     np.testing.assert_allclose(reconstruction, rebuilt)
     residual = np.linalg.norm((X - rebuilt).reshape(3, -1), degree, axis=1)
     difference = np.asarray(judge_pair(X, z).features - judge_pair(rebuilt, z).features)
@@ -123,3 +116,26 @@ def test_anogan_search_lowers_its_score():
         for steps in (0, 50)
     )
     assert (np.asarray(after["anomaly"]) < np.asarray(before["anomaly"])).all()
+
+
+def test_ali_plays_bigan_s_game_with_a_sampled_latent():
+    known = nets(generator=generate, encoder=gaussian, discriminator=judge_pair)
+    hparams = OFF | {"feature_matching": jnp.float32(0)}
+    discriminator_loss, generator_loss = bigan.make_losses(ali.encode)
+    noise = jax.random.normal(jax.random.fold_in(KEY, 2), (3, 2))
+    pair = judge_pair(X, encode(X) + 0.5 * noise), judge_pair(generate(Z), Z)
+    loss, _ = discriminator_loss(known, BATCH, KEY, hparams)
+    expected = real(pair[0].logits).mean() + fake(pair[1].logits).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    loss, _ = generator_loss(known, BATCH, KEY, hparams)
+    expected = fake(pair[0].logits).mean() + real(pair[1].logits).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_ali_scores_at_the_mean():
+    known = nets(generator=generate, encoder=gaussian, discriminator=judge_pair)
+    pairs = nets(generator=generate, encoder=encode, discriminator=judge_pair)
+    scores, _ = bigan.make_score(ali.encode, 0.9, 1)(known, X, KEY)
+    expected, _ = bigan.make_score(bigan.encode, 0.9, 1)(pairs, X, KEY)
+    for name, values in expected.items():
+        np.testing.assert_allclose(scores[name], values, rtol=1e-6)

@@ -1,0 +1,22 @@
+"""GANomaly (thesis section 2.3.4, table A4)."""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
+    config = common.get_config(preset)
+    config.method = "ganomaly"
+    config.lr.encoder = config.lr.decoder = config.lr.encoder2 = 5e-5  # together the generator
+    config.lr.discriminator = 1e-6
+    config.loss = ml_collections.ConfigDict()
+    config.loss.adversarial = 1.0  # w_adv, w_con, w_enc of equation 2.94
+    config.loss.contextual = 50.0
+    config.loss.encoder = 1.0
+    config.loss.reconstruction = "l1"  # of the contextual term: l1 (equation 2.92) | l2 | ssim
+    config.loss.noise = 0.0  # denoising variant: σ of the noise on the generator's input
+    if preset != "thesis":  # far fewer steps: the usual rate of DCGAN (Radford et al. 2016)
+        for name in config.lr:
+            config.lr[name] = 2e-4
+    return config

@@ -1,0 +1,169 @@
+"""The two-player game: objectives, the training tricks of section 5.5, penalties, health terms.
+
+Every adversarial loss is a function of what the discriminator says of each example and of a target
+in [0, 1], 1 for real. The tricks change targets and inputs alone, so all eight combinations apply
+to every objective:
+
+    IN  input noise: σ = max(0.75·(10 − epoch)/10, 0.05) on the images that D sees
+    SL  soft labels, for D: real in [0.9, 1], generated in [0, 0.1], 5 % of them flipped
+    LF  label flipping: real is 0 and generated 1, for D and for what G aims at
+
+They are traced scalars (`hparams["trick_IN"]` = 0 or 1), so members of a population may differ.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from semad import losses
+from semad.types import Hparams
+
+Terms = dict[str, jax.Array]
+
+TRICKS = ("IN", "SL", "LF")
+COMBINATIONS = ("none", "IN", "SL", "LF", "IN+SL", "IN+LF", "SL+LF", "IN+SL+LF")
+_FLIPPED = 0.05  # share of soft labels
+_SOFTNESS = 0.1
+_LABELS = 1_000  # stream of the labels, apart from those of the images shown
+
+
+def switches(combination: str) -> dict[str, float]:
+    """The hparams of one of `COMBINATIONS`."""
+    on = combination.split("+")
+    return {f"trick_{trick}": float(trick in on) for trick in TRICKS}
+
+
+class Objective(NamedTuple):
+    """What an answer of D costs whom, and how to see whether the game goes well.
+
+    Attributes:
+      loss: (answers (N,), target, a scalar or (N,)) -> (N,); the same for D and for G, whose
+        targets differ.
+      health: (answers on real, answers on generated) -> terms for the log.
+    """
+
+    loss: Callable[[jax.Array, jax.Array], jax.Array]
+    health: Callable[[jax.Array, jax.Array], Terms]
+
+
+def _saturation(on_real: jax.Array, on_generated: jax.Array) -> Terms:
+    """Mean |2σ(logit) − 1|: 0 undecided, 1 so sure that no gradient is left."""
+    logits = jnp.concatenate([on_real, on_generated])
+    return {"saturation": jnp.abs(jnp.tanh(logits / 2)).mean()}
+
+
+def _wasserstein(values: jax.Array, target: jax.Array) -> jax.Array:
+    return (1 - 2 * target) * values
+
+
+def _distance(on_real: jax.Array, on_generated: jax.Array) -> Terms:
+    """The critic's estimate of the Wasserstein distance, up to its slope."""
+    return {"distance": on_real.mean() - on_generated.mean()}
+
+
+CROSS_ENTROPY = Objective(losses.cross_entropy, _saturation)
+"""Equations 2.4 and 2.5 (non-saturating), on logits."""
+
+WASSERSTEIN = Objective(_wasserstein, _distance)
+"""The critic's game (Arjovsky et al. 2017): up on real, down on generated."""
+
+
+def energy_margin(margin: float) -> Objective:
+    """Equation 3.7: answers are energies, low for real; the hinge is per sample."""
+
+    def loss(energies: jax.Array, target: jax.Array) -> jax.Array:
+        return target * energies + (1 - target) * jnp.maximum(0.0, margin - energies)
+
+    def health(on_real: jax.Array, on_generated: jax.Array) -> Terms:
+        gap = on_generated.mean() - on_real.mean()
+        return {"hinge_active": (on_generated < margin).mean(), "energy_gap": gap}
+
+    return Objective(loss, health)
+
+
+class Game(NamedTuple):
+    """One move of the game: its randomness, its epoch and its switches.
+
+    Attributes:
+      key: of the loss.
+      epoch: float scalar.
+      hparams: with `trick_<name>` for each of `TRICKS`.
+    """
+
+    key: jax.Array
+    epoch: jax.Array
+    hparams: Hparams
+
+    def show(self, images: jax.Array, stream: int) -> jax.Array:
+        """The images as D sees them, with input noise; each stream draws its own."""
+        sigma = jnp.maximum(0.75 * (10 - self.epoch) / 10, 0.05) * self.hparams["trick_IN"]
+        noise = jax.random.normal(jax.random.fold_in(self.key, stream), images.shape)
+        return images + sigma * noise
+
+    def discriminate(
+        self, objective: Objective, on_real: jax.Array, on_generated: jax.Array
+    ) -> tuple[jax.Array, Terms]:
+        """D's loss on its answers (N,) for real and for generated examples, and its terms."""
+        real, generated = self._targets(on_real.shape[0])
+        real_loss = objective.loss(on_real, real).mean()
+        generated_loss = objective.loss(on_generated, generated).mean()
+        terms = {"real": real_loss, "generated": generated_loss}
+        return real_loss + generated_loss, terms | objective.health(on_real, on_generated)
+
+    def persuade(self, objective: Objective, answers: jax.Array, target: float = 1.0) -> jax.Array:
+        """G's loss on D's answers (N,): they should be `target`; LF turns it round."""
+        flip = self.hparams["trick_LF"]
+        return objective.loss(answers, target + flip * (1 - 2 * target)).mean()
+
+    def _targets(self, count: int) -> tuple[jax.Array, jax.Array]:
+        """D's targets for real and generated examples, (N,) each."""
+        key = jax.random.fold_in(self.key, _LABELS)
+        soft_key, flip_key = jax.random.split(key)
+        soft, flip = self.hparams["trick_SL"], self.hparams["trick_LF"]
+        softness = soft * _SOFTNESS * jax.random.uniform(soft_key, (2, count))
+        hard = jnp.array([[1.0], [0.0]])
+        targets = hard + (1 - 2 * hard) * softness
+        wrong = soft * jax.random.bernoulli(flip_key, _FLIPPED, (2, count))
+        flips = wrong + flip - 2 * wrong * flip  # exclusive or
+        targets = targets + flips * (1 - 2 * targets)
+        return targets[0], targets[1]
+
+
+def gradient_penalty(
+    critic: Callable[[jax.Array], jax.Array], real: jax.Array, generated: jax.Array, key: jax.Array
+) -> jax.Array:
+    """Mean (‖∇D(x̂)‖₂ − 1)² at random points x̂ between pairs (Gulrajani et al. 2017), a scalar.
+
+    The norm is over all pixels of an image, per sample.
+
+    Args:
+      critic: images (N, H, W, C) -> values (N,).
+      real: images.
+      generated: as many.
+      key: for the points.
+    """
+    share = jax.random.uniform(key, (real.shape[0], 1, 1, 1))
+    between = share * real + (1 - share) * generated
+    slopes = jax.grad(lambda images: critic(images).sum())(between)
+    squares = jnp.square(slopes).sum(axis=(1, 2, 3))
+    return jnp.square(losses.safe_sqrt(squares) - 1).mean()
+
+
+def pull_away(embeddings: jax.Array) -> jax.Array:
+    """Equation 3.8, with its square: mean squared cosine between different rows of (N, F)."""
+    count = embeddings.shape[0]
+    lengths = losses.safe_sqrt(jnp.square(embeddings).sum(axis=1, keepdims=True))
+    directions = embeddings / jnp.maximum(lengths, 1e-12)
+    cosines = jnp.matmul(directions, directions.T, precision=jax.lax.Precision.HIGHEST)
+    different = 1 - jnp.eye(count)
+    return (different * jnp.square(cosines)).sum() / (count * (count - 1))
+
+
+def spread(generated: jax.Array, real: jax.Array) -> jax.Array:
+    """How much generated images differ among themselves, over how much real ones do: 0 is collapse.
+
+    Each is the mean over pixels of the standard deviation over the batch.
+    """
+    return generated.std(axis=0).mean() / jnp.maximum(real.std(axis=0).mean(), 1e-12)

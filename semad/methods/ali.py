@@ -1,0 +1,28 @@
+"""ALI (thesis section 2.3.2; Dumoulin et al. 2017): BiGAN's game with a stochastic encoder.
+
+E gives μ and log σ² of z, and D sees (x, μ + σ·ε) as real, so that noise reaches E's gradient by
+reparametrisation. An image is scored at μ: no noise, no dependence on a seed.
+"""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from semad.methods.bigan import assemble
+from semad.methods.common import image_shape, style
+from semad.nets.thesis import GaussianEncoder
+from semad.types import Method, Net, Nets
+
+
+def encode(nets: Nets, images: jax.Array, key: jax.Array | None) -> jax.Array:
+    """μ + σ·ε, or μ without a key."""
+    mean, log_variance = nets.encoder(images)
+    if key is None:
+        return mean
+    return mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape)
+
+
+def build(config: ml_collections.ConfigDict) -> Method:
+    """The method for a config of `configs/ali.py`."""
+    encoder = GaussianEncoder(config.data.patch_size, config.model.latent_dim, style(config))
+    return assemble(config, Net(encoder, (image_shape(config),)), encode)

@@ -1,0 +1,171 @@
+"""f-AnoGAN (thesis section 3.1; Schlegl et al. 2019): a GAN, then an encoder for its generator.
+
+Phase `gan`: by default a critic with a gradient penalty (`wgan_gp`: λ = 10, five critic updates a
+step, no batch norm in the critic), or `wgan` (weights clipped), or `gan` (cross-entropy). Phase
+`encoder`: E alone, with G and D frozen, as they are used at test time:
+
+    izi     mean square of x − G(E(x))                                    (equation 3.1)
+    izi_f   the same, plus κ times that of the features f(x) − f(G(E(x)))  (equation 3.2)
+    ziz     mean square of z − E(G(z))                                    (equation 3.3)
+
+Score: equation 3.4, with κ = 0 for izi and ziz. Networks of tables A1 and A2.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from semad import adversarial, losses
+from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN, Game, Objective
+from semad.methods.common import (
+    Lossed,
+    Scored,
+    adam,
+    game_hparams,
+    image_shape,
+    residual,
+    style,
+)
+from semad.nets.thesis import Discriminator, Encoder, Generator
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+
+OBJECTIVES = {"gan": CROSS_ENTROPY, "wgan": WASSERSTEIN, "wgan_gp": WASSERSTEIN}
+ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
+_PENALTY = 2  # stream of the penalty's points, behind those of the images shown
+
+
+def make_game(objective: Objective, penalised: bool) -> tuple[Loss, Loss]:
+    """The losses of the first phase, with or without a gradient penalty."""
+
+    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """x is real, G(z) is not."""
+        game = Game(key, batch.epoch, hparams)
+        real, generated = game.show(batch.images, 0), game.show(nets.generator(batch.z), 1)
+        on_real, on_generated = nets.discriminator(real), nets.discriminator(generated)
+        loss, terms = game.discriminate(objective, on_real.logits, on_generated.logits)
+        if penalised:
+            apart = nets.unrecorded()
+            penalty = adversarial.gradient_penalty(
+                lambda images: apart.discriminator(images).logits,
+                real,
+                generated,
+                jax.random.fold_in(key, _PENALTY),
+            )
+            loss += hparams["w_penalty"] * penalty
+            terms["penalty"] = penalty
+        return loss, terms
+
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """G(z) should pass for real."""
+        game = Game(key, batch.epoch, hparams)
+        generated = nets.generator(batch.z)
+        judgement = nets.discriminator(game.show(generated, 0))
+        spread = adversarial.spread(generated, batch.images)
+        return game.persuade(objective, judgement.logits), {"spread": spread}
+
+    return discriminator_loss, generator_loss
+
+
+def make_encoder_loss(name: str, distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
+    """Equation 3.1, 3.2 or 3.3; `distance` is that of images."""
+
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        del key
+        if name == "ziz":
+            latent = nets.encoder(nets.generator(batch.z))
+            return losses.mean_square(batch.z, latent).mean(), {}
+        rebuilt = nets.generator(nets.encoder(batch.images))
+        terms = {"reconstruction": distance(batch.images, rebuilt).mean()}
+        if name == "izi":
+            return terms["reconstruction"], terms
+        terms["features"] = _feature_distance(nets, batch.images, rebuilt).mean()
+        return terms["reconstruction"] + hparams["kappa"] * terms["features"], terms
+
+    return loss
+
+
+def _feature_distance(nets: Nets, images: jax.Array, rebuilt: jax.Array) -> jax.Array:
+    """Equation 3.6: mean square of f(x) − f(x̂), (N,)."""
+    features = nets.discriminator(images).features, nets.discriminator(rebuilt).features
+    return losses.mean_square(*features)
+
+
+def make_score(kappa: float) -> Callable[[Nets, jax.Array, jax.Array], Scored]:
+    """Equation 3.4, its two parts, and the latent distance ‖E(x) − E(G(E(x)))‖²."""
+
+    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+        del key
+        latent = nets.encoder(images)
+        rebuilt = nets.generator(latent)
+        residual = losses.mean_square(images, rebuilt)
+        features = _feature_distance(nets, images, rebuilt)
+        scores = {
+            "anomaly": residual + kappa * features,
+            "features": features,
+            "latent": jnp.square(losses.norm(latent, nets.encoder(rebuilt))),
+        }
+        return scores, rebuilt
+
+    return score
+
+
+def make_clip(limit: float) -> Callable[[dict], dict]:
+    """Keeps every parameter in [-limit, limit] (Arjovsky et al. 2017)."""
+    return lambda params: jax.tree.map(lambda leaf: jnp.clip(leaf, -limit, limit), params)
+
+
+def gan_updates(
+    config: ml_collections.ConfigDict, losses: tuple[Loss, Loss], optimizer: Callable
+) -> tuple[Update, Update]:
+    """The discriminator's update and the generator's, each as often a step as the config says."""
+    loss = config.loss
+    critic = Update(
+        "discriminator",
+        ("discriminator",),
+        losses[0],
+        optimizer(config),
+        repeat=loss.critic_updates,
+        project=make_clip(loss.clip) if loss.objective == "wgan" else None,
+    )
+    generator = Update(
+        "generator",
+        ("generator",),
+        losses[1],
+        optimizer(config),
+        repeat=loss.generator_updates,
+    )
+    return critic, generator
+
+
+def build(config: ml_collections.ConfigDict) -> Method:
+    """The method for a config of `configs/fanogan.py`."""
+    data, loss, look = config.data, config.loss, style(config)
+    image, latent = image_shape(config), (config.model.latent_dim,)
+    game = make_game(OBJECTIVES[loss.objective], loss.objective == "wgan_gp")
+    kappa = loss.kappa if loss.encoder_objective == "izi_f" else 0.0
+    encoder_loss = make_encoder_loss(loss.encoder_objective, residual(config))
+    critic = look._replace(batch_norm=loss.objective != "wgan_gp")
+    return Method(
+        name="fanogan",
+        nets={
+            "generator": Net(Generator(data.patch_size, data.channels, look), (latent,)),
+            "discriminator": Net(Discriminator(data.patch_size, critic), (image,)),
+            "encoder": Net(Encoder(data.patch_size, config.model.latent_dim, look), (image,)),
+        },
+        latent_dim=config.model.latent_dim,
+        phases=(
+            Phase("gan", config.train.epochs, gan_updates(config, game, adam)),
+            Phase(
+                "encoder",
+                config.train.encoder_epochs,
+                (Update("encoder", ("encoder",), encoder_loss, adam(config)),),
+            ),
+        ),
+        hparams=game_hparams(config) | {"w_penalty": loss.penalty, "kappa": kappa},
+        score=make_score(kappa),
+        default_score="anomaly",
+        sample=lambda nets, z: nets.generator(z),
+        reconstruct=lambda nets, images: nets.generator(nets.encoder(images)),
+    )

@@ -1,0 +1,98 @@
+"""Validation by reconstruction (thesis, section 5.5): each member's best state so far is kept.
+
+The measure is the mean square residual on held-out normal patches, with the weights used at test
+time. No anomalous image and no test score takes part. Thresholds come from patches of the same
+held-out images, so with `config.eval.checkpoint = "best"` they are a little optimistic.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semad import losses
+from semad.data.patches import crops, stack, tile_items
+from semad.experiment import Experiment
+from semad.training.checkpoints import Checkpoints
+from semad.training.state import merge, over_members, split
+from semad.types import TrainState
+
+_PATCHES = 256
+
+
+def make_validator(run: Experiment) -> Callable[[TrainState], jax.Array]:
+    """The compiled measure of a group of members: (members,).
+
+    The patches are always the same, spread evenly over the held-out images.
+    """
+    size = run.draw.patch_size
+    items = tile_items(run.holdout, size, size)
+    chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
+    images = crops(stack(run.holdout), chosen, size)
+
+    @jax.jit
+    def validate(group: TrainState) -> jax.Array:
+        def one(weights: Any) -> jax.Array:
+            rebuilt = run.method.reconstruct(run.method.bind(weights), images)
+            return losses.mean_square(images, rebuilt).mean()
+
+        return over_members(one, (0,))(group.ema)
+
+    return validate
+
+
+class Best:
+    """The states with the lowest validation loss of the last phase, one per member."""
+
+    def __init__(self, run: Experiment, folder: Checkpoints, start: int, group_size: int) -> None:
+        """Goes on from what `folder` holds of the phase that starts at step `start`."""
+        self._validate = make_validator(run)
+        self._folder = folder
+        self._start = start
+        self._group_size = group_size
+        self._state: TrainState | None = None
+        self._losses = np.array([])
+
+    def offer(self, groups: list[TrainState], step: int) -> np.ndarray:
+        """Keeps each member that is at least as good as its best; its loss now, (members,).
+
+        Args:
+          groups: the population as it is trained.
+          step: of training.
+        """
+        now = self._measure(groups)
+        state = merge(groups)
+        if self._state is None:
+            self._recall(state)
+        better = now <= self._losses
+        if better.any():
+            self._losses = np.where(better, now, self._losses)
+            self._state = _choose(better, state, self._state or state)
+            self._folder.save(self._state, step)
+        return now
+
+    def _measure(self, groups: list[TrainState]) -> np.ndarray:
+        return np.concatenate([np.asarray(self._validate(group)) for group in groups])
+
+    def _recall(self, state: TrainState) -> None:
+        """What an interrupted run had kept; nothing of an earlier phase counts."""
+        self._losses = np.full(state.step.shape, np.inf)
+        if self._folder.latest() is None:
+            return
+        kept = self._folder.restore(jax.eval_shape(lambda: state))
+        if int(kept.step.min()) > self._start:
+            self._state = kept
+            self._losses = self._measure(split(kept, self._group_size))
+
+
+def _choose(which: np.ndarray, state: TrainState, other: TrainState) -> TrainState:
+    """Member by member, `state` where `which` is True and `other` elsewhere."""
+
+    def pick(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    keys = jax.random.key_data(state.key), jax.random.key_data(other.key)
+    chosen = jax.tree.map(pick, state._replace(key=keys[0]), other._replace(key=keys[1]))
+    return chosen._replace(key=jax.random.wrap_key_data(chosen.key))

@@ -1,0 +1,87 @@
+"""Nets that are known by heart, so that a loss can be computed in NumPy."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from semad.adversarial import switches
+from semad.nets.autoencoders import Energy
+from semad.nets.thesis import Gaussian, Judgement
+from semad.types import Batch
+
+KEY = jax.random.key(0)
+X = np.random.default_rng(0).uniform(-1, 1, (3, 4, 4, 1)).astype(np.float32)
+Z = np.asarray(jax.random.normal(KEY, (3, 2)))
+BATCH = Batch(X, Z, jnp.float32(0))
+OFF = {name: jnp.float32(value) for name, value in switches("none").items()}
+
+
+def flat(x):
+    return jnp.asarray(x).reshape(x.shape[0], -1)
+
+
+def generate(z):
+    """G(z): a constant image of tanh(z0 + z1)."""
+    return jnp.tanh(z.sum(axis=1)).reshape(-1, 1, 1, 1) * jnp.ones((1, 4, 4, 1))
+
+
+def encode(x):
+    """E(x): mean and first pixel."""
+    return jnp.stack([x.mean(axis=(1, 2, 3)), x[:, 0, 0, 0]], axis=1)
+
+
+def encode_again(x):
+    """A second encoder: last pixel and twice the mean."""
+    return jnp.stack([x[:, -1, -1, 0], 2 * x.mean(axis=(1, 2, 3))], axis=1)
+
+
+def judge(x):
+    features = flat(x)[:, :5] * 2
+    return Judgement(features.sum(axis=1) + 0.3, features)
+
+
+def judge_pair(x, z, key=None):
+    features = jnp.concatenate([flat(x)[:, :5], z], axis=1)
+    return Judgement(features.sum(axis=1) - 0.2, features)
+
+
+def judge_images(x, y, key=None):
+    features = jnp.concatenate([flat(x)[:, :3], 3 * flat(y)[:, :3]], axis=1)
+    return Judgement(features.sum(axis=1) + 0.1, features)
+
+
+def judge_latents(z, w, key=None):
+    features = jnp.concatenate([z, 2 * w], axis=1)
+    return Judgement(features.sum(axis=1) - 0.4, features)
+
+
+def autoencode(x):
+    """EBGAN's D: the code is two pixels, the reconstruction half the image."""
+    return Energy(flat(x)[:, 1:3], x / 2)
+
+
+def nets(**functions):
+    made = SimpleNamespace(**functions)
+    made.unrecorded = lambda: made
+    return made
+
+
+def gaussian(x):
+    return Gaussian(encode(x), jnp.log(jnp.full((x.shape[0], 2), 0.25)))
+
+
+def real(logits):
+    """-log sigmoid."""
+    return np.log1p(np.exp(-np.asarray(logits)))
+
+
+def fake(logits):
+    """-log(1 - sigmoid)."""
+    return np.log1p(np.exp(np.asarray(logits)))
+
+
+def length(difference):
+    """The L2 norm of each example."""
+    return np.sqrt((np.asarray(flat(difference), np.float64) ** 2).sum(axis=1))

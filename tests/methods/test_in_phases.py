@@ -1,0 +1,228 @@
+"""f-AnoGAN and the EBGAN family: losses and scores against their equations, in NumPy."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semad import losses
+from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
+from semad.methods import ebgan, encebgan, fanogan, sencebgan
+from tests.methods.known import (
+    BATCH,
+    KEY,
+    OFF,
+    X,
+    Z,
+    autoencode,
+    encode,
+    encode_again,
+    fake,
+    flat,
+    generate,
+    judge,
+    judge_images,
+    judge_latents,
+    length,
+    nets,
+    real,
+)
+
+FANOGAN = nets(generator=generate, encoder=encode, discriminator=judge)
+CRITIC = OFF | {"w_penalty": jnp.float32(10), "kappa": jnp.float32(2)}
+
+
+def test_fanogan_first_phase():
+    on_real, on_generated = np.asarray(judge(X).logits), np.asarray(judge(generate(Z)).logits)
+    discriminator_loss, generator_loss = fanogan.make_game(WASSERSTEIN, penalised=True)
+    loss, terms = discriminator_loss(FANOGAN, BATCH, KEY, CRITIC)
+    # The judge adds up five pixels, each twice: its slope is √(5·4) everywhere.
+    penalty = (np.sqrt(20) - 1) ** 2
+    assert terms["penalty"] == pytest.approx(penalty, rel=1e-5)
+    expected = on_generated.mean() - on_real.mean() + 10 * penalty
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    loss, _ = generator_loss(FANOGAN, BATCH, KEY, CRITIC)
+    assert loss == pytest.approx(-on_generated.mean(), rel=1e-5)
+    discriminator_loss, generator_loss = fanogan.make_game(CROSS_ENTROPY, penalised=False)
+    loss, _ = discriminator_loss(FANOGAN, BATCH, KEY, CRITIC)
+    assert loss == pytest.approx(float(real(on_real).mean() + fake(on_generated).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", fanogan.ENCODER_OBJECTIVES)
+def test_fanogan_encoder(name):
+    """Equations 3.1, 3.2 and 3.3."""
+    rebuilt = np.asarray(generate(encode(X)))
+    image = ((X - rebuilt) ** 2).mean()
+    features = (np.asarray(judge(X).features - judge(rebuilt).features) ** 2).mean()
+    latent = ((Z - np.asarray(encode(generate(Z)))) ** 2).mean()
+    expected = {"izi": image, "izi_f": image + 2 * features, "ziz": latent}[name]
+    loss_function = fanogan.make_encoder_loss(name, losses.mean_square)
+    loss, _ = loss_function(FANOGAN, BATCH, KEY, CRITIC)
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_fanogan_scores():
+    """Equations 3.4 to 3.6, and the latent distance."""
+    rebuilt = np.asarray(generate(encode(X)))
+    residual = ((X - rebuilt) ** 2).mean(axis=(1, 2, 3))
+    features = (np.asarray(judge(X).features - judge(rebuilt).features) ** 2).mean(axis=1)
+    scores, _ = fanogan.make_score(0.5)(FANOGAN, X, KEY)
+    np.testing.assert_allclose(scores["anomaly"], residual + 0.5 * features, rtol=1e-5)
+    latent = length(encode(X) - encode(rebuilt)) ** 2
+    np.testing.assert_allclose(scores["latent"], latent, rtol=1e-5)
+
+
+def test_weight_clipping():
+    clipped = fanogan.make_clip(0.01)({"a": jnp.array([-1.0, 0.005, 3.0])})
+    np.testing.assert_allclose(clipped["a"], [-0.01, 0.005, 0.01])
+
+
+EBGAN = nets(
+    generator=generate,
+    discriminator=autoencode,
+    encoder=encode,
+    return_encoder=encode_again,
+    discriminator_xx=judge_images,
+    discriminator_zz=judge_latents,
+)
+ENERGIES = OFF | {
+    "w_penalty": jnp.float32(10),
+    "w_pull_away": jnp.float32(0.25),
+    "w_similarity": jnp.float32(0.1),
+    "w_embedding": jnp.float32(0.4),
+}
+
+
+def cosine_squares(rows):
+    rows = np.asarray(rows, np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    squares = (rows @ rows.T) ** 2
+    count = len(rows)
+    return (squares.sum() - np.trace(squares)) / (count * (count - 1))
+
+
+@pytest.mark.parametrize("margin", [1.5, 20.0])
+def test_ebgan_losses(margin):
+    """Equations 3.7 and 3.8; AE(x) = x/2, so the energy is half the length of x."""
+    generated = np.asarray(generate(Z))
+    on_real, on_generated = length(X) / 2, length(generated) / 2
+    discriminator_loss, generator_loss = ebgan.make_game("margin", margin)
+    loss, _ = discriminator_loss(EBGAN, BATCH, KEY, ENERGIES)
+    expected = on_real.mean() + np.maximum(0, margin - on_generated).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    loss, terms = generator_loss(EBGAN, BATCH, KEY, ENERGIES)
+    code = np.asarray(flat(generated))[:, 1:3]
+    similarity = length(np.asarray(flat(X))[:, 1:3] - code).mean()
+    expected = on_generated.mean() + 0.25 * cosine_squares(code) + 0.1 * similarity
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert terms["pull_away"] == pytest.approx(cosine_squares(code), rel=1e-5)
+
+
+def test_ebgan_as_a_critic():
+    """The value is minus the energy, whose slope is that of a length: one half."""
+    on_real, on_generated = length(X) / 2, length(generate(Z)) / 2
+    discriminator_loss, generator_loss = ebgan.make_game("wgan_gp", 20.0)
+    loss, terms = discriminator_loss(EBGAN, BATCH, KEY, ENERGIES)
+    assert terms["penalty"] == pytest.approx(0.25, rel=1e-5)
+    expected = on_real.mean() - on_generated.mean() + 10 * 0.25
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    loss, terms = generator_loss(EBGAN, BATCH, KEY, ENERGIES)
+    assert terms["adversarial"] == pytest.approx(on_generated.mean(), rel=1e-5)
+
+
+def test_ebgan_scores():
+    scores, rebuilt = ebgan.score(EBGAN, X, KEY)
+    np.testing.assert_allclose(rebuilt, X / 2)
+    code = np.asarray(flat(X))[:, 1:3]
+    generated = np.asarray(generate(jnp.asarray(code)))
+    again = np.asarray(flat(generated))[:, 1:3]
+    np.testing.assert_allclose(scores["energy"], length(X) / 2, rtol=1e-5)
+    np.testing.assert_allclose(scores["image"], length(X - generated), rtol=1e-5)
+    np.testing.assert_allclose(scores["embedding_l1"], np.abs(code - again).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(scores["embedding_l2"], length(code - again), rtol=1e-5)
+
+
+def parts():
+    """E(x), x̂, and what D makes of x and of x̂."""
+    latent = np.asarray(encode(X))
+    rebuilt = np.asarray(generate(encode(X)))
+    return latent, rebuilt, np.asarray(flat(X))[:, 1:3], np.asarray(flat(rebuilt))[:, 1:3]
+
+
+def test_encebgan_encoder_loss():
+    _, rebuilt, code, again = parts()
+    loss_function = partial(encebgan.encoder_loss, distance=encebgan.DISTANCES["l2"])
+    loss, _ = loss_function(EBGAN, BATCH, KEY, ENERGIES)
+    expected = length(X - rebuilt).mean() + 0.4 * length(code - again).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_encebgan_scores():
+    latent, rebuilt, code, again = parts()
+    scores, _ = encebgan.score(EBGAN, X, KEY)
+    expected = {
+        "image": length(X - rebuilt),
+        "energy": length(X - rebuilt) / 2,
+        "latent": length(latent - again),
+        "embedding": length(code - again),
+    }
+    expected["combination"] = 0.55 * expected["latent"] + 0.45 * expected["embedding"]
+    assert scores.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(scores[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_sencebgan_return_loss():
+    latent, rebuilt, _, _ = parts()
+    loss, _ = sencebgan.return_loss(EBGAN, BATCH, KEY, OFF)
+    expected = length(np.asarray(encode_again(rebuilt)) - latent).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_sencebgan_scores():
+    latent, rebuilt, code, again = parts()
+    scores, _ = sencebgan.score(EBGAN, X, KEY)
+    expected = {
+        "image": length(X - rebuilt),
+        "energy": length(X - rebuilt) / 2,
+        "final_1": length(latent - np.asarray(encode_again(rebuilt))),
+        "final_2": length(latent - again),
+        "final_3": length(code - again),
+    }
+    expected["comb_im"] = expected["image"] + 0.25 * expected["final_1"]
+    expected["comb_z"] = 0.55 * expected["final_2"] + 0.45 * expected["final_3"]
+    assert scores.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(scores[name], values, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("pair", ["xx", "zz"])
+def test_sencebgan_games_of_pairs(pair):
+    latent, rebuilt, _, _ = parts()
+    if pair == "xx":
+        on_real, on_other = judge_images(X, X).logits, judge_images(X, rebuilt).logits
+    else:
+        on_real = judge_latents(latent, latent).logits
+        on_other = judge_latents(latent, encode_again(rebuilt)).logits
+    loss, _ = sencebgan.make_discriminator_loss(pair)(EBGAN, BATCH, KEY, OFF)
+    expected = real(on_real).mean() + fake(on_other).mean()
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    own, _ = sencebgan.return_loss(EBGAN, BATCH, KEY, OFF)
+    loss, _ = sencebgan.with_game(sencebgan.return_loss, pair)(EBGAN, BATCH, KEY, OFF)
+    assert loss == pytest.approx(float(own + real(on_other).mean()), rel=1e-5)
+
+
+def test_gradients_are_finite_where_a_reconstruction_is_exact():
+    """A norm has no slope at zero; training must not end in NaN there."""
+    same = nets(generator=lambda z: X, discriminator=lambda x: autoencode(x), encoder=encode)
+    loss_function = partial(encebgan.encoder_loss, distance=encebgan.DISTANCES["l2"])
+
+    def loss(shift):
+        moved = nets(
+            generator=lambda z: X + shift, discriminator=same.discriminator, encoder=encode
+        )
+        return loss_function(moved, BATCH, KEY, ENERGIES)[0]
+
+    assert jnp.isfinite(jax.grad(loss)(0.0))

@@ -1,0 +1,86 @@
+"""Validation by reconstruction on held-out normal patches: which state is kept, and found again."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from semad import experiment
+from semad.errors import UserError
+from semad.training import loop, validation
+from semad.training.state import init_population, member
+from tests import tiny
+
+
+def logged(workdir):
+    lines = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
+    key = "validation/reconstruction"
+    return {line["step"]: line[key] for line in lines if key in line}
+
+
+def best(run, workdir):
+    config = run.config.copy_and_resolve_references()
+    config.eval.checkpoint = "best"
+    return experiment.restore(workdir, config, run.method)
+
+
+def test_the_best_state_is_the_one_with_the_lowest_loss(tmp_path):
+    run = tiny.prepare("autoencoder", train__epochs=2, train__validate_every=3, lr__decoder=0.03)
+    loop.train(run, tmp_path)
+    losses = logged(tmp_path)
+    assert list(losses) == [3, 6, 9, 12, 14]
+    lowest = min(losses.values())
+    kept = best(run, tmp_path)
+    assert losses[int(kept.step[0])] == lowest
+    measured = validation.make_validator(run)(kept)
+    np.testing.assert_allclose(measured, [lowest], rtol=1e-5)
+
+
+def test_each_member_keeps_its_own_best():
+    run = tiny.prepare("autoencoder", population__seeds=2)
+    first = init_population(run.method, [0, 1])
+    second = init_population(run.method, [2, 3])
+    mixed = validation._choose(np.array([True, False]), first, second)
+    for number, source in enumerate((first, second)):
+        kept, expected = (
+            jax.tree.leaves(member(state, number).weights) for state in (mixed, source)
+        )
+        for a, b in zip(kept, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+        keys = [jax.random.key_data(state.key[number]) for state in (mixed, source)]
+        np.testing.assert_array_equal(*keys)
+
+
+def test_a_resumed_run_remembers_its_best(tmp_path):
+    settings = {"train__validate_every": 3}
+    loop.train(tiny.prepare("autoencoder", train__epochs=1, **settings), tmp_path)
+    run = tiny.prepare("autoencoder", train__epochs=2, **settings)
+    before = best(run, tmp_path)
+    # From here on everything gets worse, so the best must stay what it was.
+    rates = {"lr_encoder": 1.0, "lr_decoder": 1.0}
+    worse = run.method._replace(hparams=run.method.hparams | rates)
+    loop.train(run._replace(method=worse), tmp_path)
+    losses = logged(tmp_path)
+    assert losses[14] > losses[7]
+    assert int(best(run, tmp_path).step[0]) == int(before.step[0])
+
+
+def test_only_the_last_phase_counts(tmp_path):
+    """Before it, the encoder that reconstructs is not even trained."""
+    run = tiny.prepare("fanogan", train__validate_every=3)
+    loop.train(run, tmp_path)
+    assert min(logged(tmp_path)) > 7
+    assert int(best(run, tmp_path).step[0]) > 7
+
+
+def test_a_system_that_searches_has_no_best(tmp_path):
+    run = tiny.prepare("anogan")
+    loop.train(run, tmp_path)
+    with pytest.raises(UserError, match="no best checkpoint.*--config.eval.checkpoint=newest"):
+        best(run, tmp_path)
+
+
+def test_it_can_be_left_out(tmp_path):
+    loop.train(tiny.prepare("autoencoder", train__validate_every=0), tmp_path)
+    assert not logged(tmp_path)
