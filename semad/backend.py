@@ -13,24 +13,46 @@ class Plan(NamedTuple):
     """How to run on a backend.
 
     Attributes:
-      convolution: `matmul` or `native`, see `semad.nets.conv`.
+      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; of wide networks, and of those that
+        run inside compiled loops.
+      narrow_convolution: of the others.
       steps_per_dispatch: training steps compiled into one program.
       members_together: whether a population is vmapped or trained member by member.
       score_chunk: how many patches one call of the scoring program takes.
     """
 
     convolution: str
+    narrow_convolution: str
     steps_per_dispatch: int
     members_together: bool
     score_chunk: int
 
 
-CPU = Plan(convolution="matmul", steps_per_dispatch=1, members_together=False, score_chunk=64)
-ACCELERATOR = Plan(
-    convolution="native", steps_per_dispatch=50, members_together=True, score_chunk=2048
+CPU = Plan(
+    convolution="matmul",
+    narrow_convolution="mixed",
+    steps_per_dispatch=1,
+    members_together=False,
+    score_chunk=64,
 )
+ACCELERATOR = Plan(
+    convolution="native",
+    narrow_convolution="native",
+    steps_per_dispatch=50,
+    members_together=True,
+    score_chunk=2048,
+)
+
+# Up to this width a CPU's native convolutions are as fast, and compile three times as fast.
+NARROW = 0.5
 
 
 def plan() -> Plan:
     """The plan for the default backend of this process."""
     return CPU if jax.default_backend() == "cpu" else ACCELERATOR
+
+
+def convolution(width: float, looped: bool) -> str:
+    """The convolutions for a network of this width; `looped` when a compiled loop holds it."""
+    chosen = plan()
+    return chosen.convolution if looped or width > NARROW else chosen.narrow_convolution

@@ -25,4 +25,4 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # XLA's own convolutions compile three times as fast as those made of matmuls, and these tests
 # compile far more than they compute. tests/nets/test_conv.py holds the two against each other, and
 # tests/test_launch.py runs what users run.
-backend.CPU = backend.CPU._replace(convolution="native")
+backend.CPU = backend.CPU._replace(convolution="native", narrow_convolution="native")

@@ -87,13 +87,13 @@ def sample(nets: Nets, z: jax.Array) -> jax.Array:
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/anogan.py`."""
     data, latent_dim = config.data, config.model.latent_dim
-
+    look = style(config)._replace(looped=True)  # the search is a compiled loop
     updates = (
         Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
         Update("generator", ("generator",), generator_loss, adam(config)),
     )
-    generator = Generator(data.patch_size, data.channels, style(config))
-    discriminator = Discriminator(data.patch_size, style(config))
+    generator = Generator(data.patch_size, data.channels, look)
+    discriminator = Discriminator(data.patch_size, look)
     return Method(
         name="anogan",
         nets={

@@ -1,23 +1,26 @@
-"""Convolutions as pure functions, each with a native form and one made of matmuls.
+"""Convolutions as pure functions, by XLA's own operation or made of matmuls.
 
-XLA's CPU backend runs the kernel gradient of a convolution, and any convolution inside a compiled
-loop, several times slower than a matmul; an accelerator prefers the native operation. Both forms
-are exact and agree to rounding. Images are NHWC, kernels HWIO.
+XLA's CPU backend runs any convolution inside a compiled loop several times slower than matmuls,
+and large or transposed ones outside of it somewhat slower; an accelerator prefers the native
+operation. So there are three forms, exact and equal to rounding: `native`; `matmul`; and `mixed`,
+native but for the forward pass of transposed convolutions. `semad.backend` chooses.
+Images are NHWC, kernels HWIO.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-IMPLEMENTATIONS = ("native", "matmul")
+IMPLEMENTATIONS = ("native", "mixed", "matmul")
 
 # So few channels on one side make a matmul per kernel tap all memory traffic and no arithmetic.
 FEW_CHANNELS = 4
 # From so many channels on, fewer products pay for the transforms and for a longer compilation.
-MANY_CHANNELS = 64
+MANY_CHANNELS = 32
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> jax.Array:
@@ -27,20 +30,20 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> j
       x: images `(n, h, w, c)`.
       kernel: weights `(kh, kw, c, o)`.
       stride: step along both axes.
-      implementation: 'native' or 'matmul'.
+      implementation: one of `IMPLEMENTATIONS`.
 
     Returns:
       `(n, ceil(h / stride), ceil(w / stride), o)`.
     """
-    if implementation == "native":
+    _check(implementation)
+    if implementation != "matmul":
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-    _check(implementation)
     n, height, width, c = x.shape
     if stride == 2 and height % 2 == width % 2 == 0 and _minimal(kernel, height // 2, width // 2):
         # The transpose of the transposed convolution with the turned kernel.
-        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        turned = _turned(kernel)
         out = jax.ShapeDtypeStruct((n, height // 2, width // 2, kernel.shape[3]), x.dtype)
         return jax.linear_transpose(lambda y: _double_minimal(y, turned), out)(x)[0]
     h, h_pads = _conv_pads(height, kernel.shape[0], stride)
@@ -60,16 +63,19 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
       x: images `(n, h, w, c)`.
       kernel: weights `(kh, kw, c, o)`, used as they are (`transpose_kernel=False`).
       stride: enlargement along both axes.
-      implementation: 'native' or 'matmul'.
+      implementation: one of `IMPLEMENTATIONS`.
 
     Returns:
       `(n, h * stride, w * stride, o)`.
     """
-    if implementation == "native":
-        return lax.conv_transpose(
-            x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
     _check(implementation)
+    if implementation == "matmul":
+        return _phases(x, kernel, stride)
+    return _with_native_slopes(x, kernel, stride, implementation)
+
+
+def _phases(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Transposed convolution as one correlation per output phase."""
     _, h, w, _ = x.shape
     if stride == 2 and _minimal(kernel, h, w):
         return _double_minimal(x, kernel)
@@ -84,8 +90,46 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
     )
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _with_native_slopes(
+    x: jax.Array, kernel: jax.Array, stride: int, implementation: str
+) -> jax.Array:
+    """Transposed convolution with the gradients of the convolution that it transposes.
+
+    lax's own kernel gradient of `conv_transpose` is another form of the same sum, 20 times slower
+    on a CPU.
+    """
+    if implementation == "mixed":
+        return _phases(x, kernel, stride)
+    return lax.conv_transpose(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _forward(
+    x: jax.Array, kernel: jax.Array, stride: int, implementation: str
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _with_native_slopes(x, kernel, stride, implementation), (x, kernel)
+
+
+def _backward(
+    stride: int, implementation: str, saved: tuple[jax.Array, jax.Array], slope: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    x_slope, pull = jax.vjp(lambda k: conv(slope, k, stride, implementation), _turned(kernel))
+    return x_slope, _turned(pull(x)[0])
+
+
+_with_native_slopes.defvjp(_forward, _backward)
+
+
+def _turned(kernel: jax.Array) -> jax.Array:
+    """The kernel of the transposed convolution: half a turn, inputs and outputs swapped."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
 def _check(implementation: str) -> None:
-    if implementation != "matmul":
+    if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"implementation must be one of {IMPLEMENTATIONS}, got {implementation!r}")
 
 

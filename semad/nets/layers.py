@@ -28,6 +28,7 @@ class Style(NamedTuple):
       momentum: batch norm's running = momentum · running + (1 - momentum) · batch.
       init: key of `INITIALIZERS`, for kernels.
       batch_norm: whether `normalise` normalises; critics with a gradient penalty do without.
+      looped: whether compiled loops hold the networks, as AnoGAN's search does; for speed alone.
     """
 
     width: float = 1.0
@@ -35,6 +36,7 @@ class Style(NamedTuple):
     momentum: float = 0.8
     init: str = "normal"
     batch_norm: bool = True
+    looped: bool = False
 
     def features(self, count: int) -> int:
         """The channel count of a table, scaled by the width; at least 1."""
@@ -82,5 +84,6 @@ class Conv(nn.Module):
         kernel = self.param("kernel", INITIALIZERS[self.style.init], shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         function = conv.conv_transpose if self.transposed else conv.conv
-        y = function(x, kernel, self.stride, backend.plan().convolution)
+        chosen = backend.convolution(self.style.width, self.style.looped)
+        y = function(x, kernel, self.stride, chosen)
         return y + bias.reshape((1, 1, 1, -1))
