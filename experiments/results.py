@@ -1,20 +1,35 @@
-"""Keeps the figures of runs as small JSON files, and makes the README's table of them.
+"""Keeps the figures of runs as small JSON files, and makes the README's tables of them.
 
 python experiments/results.py record --metrics runs/bigan/evaluation/thesis_tiles/metrics.json \\
     --name nanotwice_bigan_small --command "python main.py --config configs/bigan.py:small ..."
-python experiments/results.py table            # writes the table between README's markers
-python experiments/results.py table --check    # exit code 1 if it is not up to date
+python experiments/results.py table            # writes README's summary and results/README.md
+python experiments/results.py table --check    # exit code 1 if they are not up to date
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 README = RESULTS.parents[1] / "README.md"
 MARKERS = ("<!-- results -->", "<!-- /results -->")
+BASELINES = ("brightness", "contrast", "local_minimum")
+DATA = ("nanotwice", "nanofibres")  # in this order; the others follow by name
+# Beside each system's own score: chosen before any result was seen, the same for all.
+COMMON_SCORE = "ssim"
+INTRODUCTION = """# Results
+
+Made by `python experiments/results.py table` from the files beside it: mean ± standard deviation
+over the seeds, the default score bold, F1 at the normal-only threshold, training time per seed.
+Each row names the run that made it.
+
+"""
+
+Result = dict[str, Any]
 
 
 def record(metrics: Path, name: str, command: str) -> None:
@@ -35,62 +50,127 @@ def _round(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def table() -> str:
-    """A Markdown table: for every data set and protocol, the baselines, then the systems."""
+def load() -> list[Result]:
+    """All recorded results: by data set, then by system."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("run_*.json"))]
-    lines = [
-        "| data | system | score | seeds | items | AUROC | average precision | F1 |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    return sorted(results, key=lambda result: (_rank(result["dataset"]), result["method"]))
+
+
+def _rank(dataset: str) -> tuple[int, str]:
+    return (DATA.index(dataset) if dataset in DATA else len(DATA), dataset)
+
+
+def summary(results: list[Result]) -> str:
+    """One row per system and score, one column per data set."""
+    datasets = list(dict.fromkeys(result["dataset"] for result in results))
+    lines = _head(["system", "score", *map(_title, datasets), "training, s"])
+    for name in BASELINES:
+        cells = [_baseline_cell(results, dataset, name) for dataset in datasets]
+        lines.append(_line([name.replace("_", " "), "–", *cells, "–"]))
+    for method in sorted({result["method"] for result in results}):
+        own = {result["dataset"]: result for result in results if result["method"] == method}
+        first = next(iter(own.values()))
+        for score in dict.fromkeys((first["score"], COMMON_SCORE)):
+            cells = [_cell(own.get(dataset), score) for dataset in datasets]
+            time = _training(own.get("nanotwice"))
+            lines.append(_line([f"{method} `{first['config']['preset']}`", score, *cells, time]))
+    return "\n".join(lines) + "\n"
+
+
+def _title(dataset: str) -> str:
+    name, _, normal = dataset.partition("/normal=")
+    return f"{name.removeprefix('tfds:')} {normal}".strip()
+
+
+def _baseline_cell(results: list[Result], dataset: str, name: str) -> str:
+    """On all test items, if any result was on all of them."""
+    of_data = [result for result in results if result["dataset"] == dataset]
+    largest = max(of_data, key=lambda result: result["n_test"])
+    one = largest["baselines"][name]
+    return f"{one['auroc']:.3f} ({one['average_precision']:.3f})"
+
+
+def _cell(result: Result | None, score: str) -> str:
+    if result is None or score not in _members(result)[0]["scores"]:
+        return ""
+    auroc, precision = _figures(result, score, ("auroc", "average_precision"))
+    subset = " †" if result["n_test"] < result["n_available"] else ""
+    return f"{auroc} ({precision.split(' ')[0]}){subset}"
+
+
+def details(results: list[Result]) -> str:
+    """Every score of every run, the baselines first for each set of test items, and commands."""
+    head = ("data", "protocol", "system", "score", "seeds", "items", "AUROC", "average precision")
+    lines = _head([*head, "F1", "training, s", "run"])
     seen = set()
-    for result in results:
-        place = (result["dataset"], result["protocol"], result["n_test"])
+    for number, result in enumerate(results, start=1):
         items = f"{result['n_test']:,} ({result['n_anomalous']:,})"
-        if place not in seen:
-            seen.add(place)
-            for name, one in result["baselines"].items():
-                cells = (name.replace("_", " "), "–", "–", items, *_figures(one), "–")
-                lines.append(f"| {result['dataset']} | {' | '.join(cells)} |")
+        place = [result["dataset"], f"`{result['protocol']}`"]
+        if (*place, items) not in seen:
+            seen.add((*place, items))
+            for name in BASELINES:
+                one = result["baselines"][name]
+                figures = [f"{one[key]:.3f}" for key in ("auroc", "average_precision")]
+                title = name.replace("_", " ")
+                lines.append(_line([*place, title, "–", "–", items, *figures, "–", "–", "–"]))
         for score in _scores(result):
-            lines.append(f"| {result['dataset']} | {_row(result, score, items)} |")
-    commands = "\n".join(result["command"] for result in results)
-    return "\n".join(lines) + f"\n\nMade by:\n\n```\n{commands}\n```\n"
+            figures = _figures(result, score, ("auroc", "average_precision", "f1"))
+            name = f"**{score}**" if score == result["score"] else score
+            system = f"{result['method']} `{result['config']['preset']}`"
+            seeds = str(len(_members(result)))
+            cells = [*place, system, name, seeds, items, *figures, _training(result), f"{number}"]
+            lines.append(_line(cells))
+    commands = "\n".join(f"{i}. `{result['command']}`" for i, result in enumerate(results, 1))
+    return "\n".join(lines) + f"\n\nThe runs:\n\n{commands}\n"
 
 
-def _scores(result: dict[str, Any]) -> list[str]:
+def _head(names: list[str]) -> list[str]:
+    return [_line(names), _line(["---"] * len(names))]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _scores(result: Result) -> list[str]:
     """The default score first."""
     names = _members(result)[0]["scores"]
     return sorted(names, key=lambda name: (name != result["score"], name))
 
 
-def _members(result: dict[str, Any]) -> list[dict[str, Any]]:
+def _members(result: Result) -> list[Result]:
     return result.get("members", [result])
 
 
-def _row(result: dict[str, Any], score: str, items: str) -> str:
+def _training(result: Result | None) -> str:
+    """Seconds per member."""
+    if result is None or not result.get("training_seconds"):
+        return "–"
+    return f"{result['training_seconds'] / len(_members(result)):.0f}"
+
+
+def _figures(result: Result, score: str, keys: Iterable[str]) -> list[str]:
     members = [member["scores"][score] for member in _members(result)]
-    figures = [
-        _spread([member[key] for member in members]) for key in ("auroc", "average_precision", "f1")
-    ]
-    name = f"**{score}**" if score == result["score"] else score
-    system = f"{result['method']} `{result['config']['preset']}`"
-    return " | ".join((system, name, str(len(members)), items, *figures))
-
-
-def _figures(one: dict[str, float]) -> tuple[str, str]:
-    return f"{one['auroc']:.3f}", f"{one['average_precision']:.3f}"
+    return [_spread([member[key] for member in members]) for key in keys]
 
 
 def _spread(values: list[float]) -> str:
-    mean = sum(values) / len(values)
     if len(values) == 1:
-        return f"{mean:.3f}"
-    deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return f"{mean:.3f} ± {deviation:.3f}"
+        return f"{values[0]:.3f}"
+    return f"{mean(values):.3f} ± {stdev(values):.3f}"
+
+
+def pages() -> dict[Path, str]:
+    """The files that hold tables, with the contents they should have."""
+    results = load()
+    text = README.read_text()
+    start, end = (text.index(marker) for marker in MARKERS)
+    new = text[: start + len(MARKERS[0])] + "\n" + summary(results) + text[end:]
+    return {README: new, RESULTS / "README.md": INTRODUCTION + details(results)}
 
 
 def main() -> None:
-    """Records a result, or writes or checks the README's table."""
+    """Records a result, or writes or checks the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="action", required=True)
     recording = commands.add_parser("record")
@@ -102,12 +182,11 @@ def main() -> None:
     if arguments.action == "record":
         record(arguments.metrics, arguments.name, arguments.command)
         return
-    text = README.read_text()
-    start, end = (text.index(marker) for marker in MARKERS)
-    new = text[: start + len(MARKERS[0])] + "\n" + table() + text[end:]
-    if arguments.check:
-        sys.exit(int(new != text))
-    README.write_text(new)
+    for path, text in pages().items():
+        if arguments.check and (not path.is_file() or path.read_text() != text):
+            sys.exit(f"{path.name} is not up to date; run: python experiments/results.py table")
+        if not arguments.check:
+            path.write_text(text)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ TRICKS = ("IN", "SL", "LF")
 COMBINATIONS = ("none", "IN", "SL", "LF", "IN+SL", "IN+LF", "SL+LF", "IN+SL+LF")
 _FLIPPED = 0.05  # share of soft labels
 _SOFTNESS = 0.1
-_LABELS = 1_000  # stream of the labels, apart from those of the images shown
+_PENALTY = 2  # stream of the penalty's points, behind those of the images shown
+_LABELS = 1_000  # stream of the labels
 
 
 def switches(combination: str) -> dict[str, float]:
@@ -116,6 +117,13 @@ class Game(NamedTuple):
         """G's loss on D's answers (N,): they should be `target`; LF turns it round."""
         flip = self.hparams["trick_LF"]
         return objective.loss(answers, target + flip * (1 - 2 * target)).mean()
+
+    def penalty(
+        self, critic: Callable[[jax.Array], jax.Array], real: jax.Array, generated: jax.Array
+    ) -> jax.Array:
+        """`gradient_penalty` at points that this move draws, a scalar."""
+        key = jax.random.fold_in(self.key, _PENALTY)
+        return gradient_penalty(critic, real, generated, key)
 
     def _targets(self, count: int) -> tuple[jax.Array, jax.Array]:
         """D's targets for real and generated examples, (N,) each."""

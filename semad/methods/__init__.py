@@ -16,6 +16,7 @@ from semad.methods import (
     ganomaly,
     sencebgan,
     skip_ganomaly,
+    vae,
 )
 from semad.types import Method
 
@@ -31,4 +32,5 @@ METHODS: dict[str, Callable[[ml_collections.ConfigDict], Method]] = {
     "ganomaly": ganomaly.build,
     "sencebgan": sencebgan.build,
     "skip_ganomaly": skip_ganomaly.build,
+    "vae": vae.build,
 }

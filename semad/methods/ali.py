@@ -10,16 +10,19 @@ import ml_collections
 
 from semad.methods.bigan import assemble
 from semad.methods.common import image_shape, style
-from semad.nets.thesis import GaussianEncoder
+from semad.nets.thesis import Gaussian, GaussianEncoder
 from semad.types import Method, Net, Nets
 
 
 def encode(nets: Nets, images: jax.Array, key: jax.Array | None) -> jax.Array:
     """μ + σ·ε, or μ without a key."""
-    mean, log_variance = nets.encoder(images)
-    if key is None:
-        return mean
-    return mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape)
+    code = nets.encoder(images)
+    return code.mean if key is None else draw(code, key)
+
+
+def draw(code: Gaussian, key: jax.Array) -> jax.Array:
+    """A sample of z, (N, latent), through which gradients reach μ and σ."""
+    return code.mean + jnp.exp(code.log_variance / 2) * jax.random.normal(key, code.mean.shape)
 
 
 def build(config: ml_collections.ConfigDict) -> Method:

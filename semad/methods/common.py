@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import optax
 
 from semad import adversarial, losses
 from semad.nets.layers import Style
+from semad.types import Loss, Update
 
 Scored = tuple[dict[str, jax.Array], jax.Array]
 Lossed = tuple[jax.Array, dict[str, jax.Array]]
@@ -48,3 +50,30 @@ def for_nets(hparams: dict[str, float], nets: Iterable[str]) -> dict[str, float]
 def residual(config: ml_collections.ConfigDict) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """The distance that `config.loss.reconstruction` names, (N, ...) twice -> (N,)."""
     return losses.RESIDUALS[config.loss.reconstruction]
+
+
+def make_clip(limit: float) -> Callable[[dict], dict]:
+    """Keeps every parameter in [-limit, limit] (Arjovsky et al. 2017)."""
+    return lambda params: jax.tree.map(lambda leaf: jnp.clip(leaf, -limit, limit), params)
+
+
+def gan_updates(
+    config: ml_collections.ConfigDict, game: tuple[Loss, Loss]
+) -> tuple[Update, Update]:
+    """The discriminator's update and the generator's, each as often a step as the config says.
+
+    `game` holds their losses; with the objective `wgan` the discriminator's weights are clipped.
+    """
+    loss = config.loss
+    critic = Update(
+        "discriminator",
+        ("discriminator",),
+        game[0],
+        adam(config),
+        repeat=loss.critic_updates,
+        project=make_clip(loss.clip) if loss.objective == "wgan" else None,
+    )
+    generator = Update(
+        "generator", ("generator",), game[1], adam(config), repeat=loss.generator_updates
+    )
+    return critic, generator

@@ -13,14 +13,12 @@ import ml_collections
 
 from semad import adversarial, losses
 from semad.adversarial import WASSERSTEIN, Game, Objective, energy_margin
-from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style
-from semad.methods.fanogan import gan_updates
+from semad.methods.common import Lossed, Scored, game_hparams, gan_updates, image_shape, style
 from semad.nets.autoencoders import Energy, EnergyDiscriminator
 from semad.nets.thesis import Generator
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
 
 OBJECTIVES = ("margin", "wgan", "wgan_gp")
-_PENALTY = 2  # stream of the penalty's points, behind those of the images shown
 
 
 def energy(images: jax.Array, seen: Energy) -> jax.Array:
@@ -42,14 +40,10 @@ def make_game(name: str, margin: float) -> tuple[Loss, Loss]:
         loss, terms = game.discriminate(objective, on_real, on_generated)
         if name == "wgan_gp":
             apart = nets.unrecorded()
-            penalty = adversarial.gradient_penalty(
-                lambda images: -energy(images, apart.discriminator(images)),
-                real,
-                generated,
-                jax.random.fold_in(key, _PENALTY),
+            terms["penalty"] = game.penalty(
+                lambda images: -energy(images, apart.discriminator(images)), real, generated
             )
-            loss += hparams["w_penalty"] * penalty
-            terms["penalty"] = penalty
+            loss += hparams["w_penalty"] * terms["penalty"]
         return loss, terms
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
@@ -101,8 +95,7 @@ def game_nets(config: ml_collections.ConfigDict) -> dict[str, Net]:
 
 def game_updates(config: ml_collections.ConfigDict) -> tuple[Update, Update]:
     """Discriminator, then generator."""
-    game = make_game(config.loss.objective, config.loss.margin)
-    return gan_updates(config, game, adam)
+    return gan_updates(config, make_game(config.loss.objective, config.loss.margin))
 
 
 def hparams(config: ml_collections.ConfigDict) -> dict[str, float]:

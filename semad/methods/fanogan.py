@@ -24,6 +24,7 @@ from semad.methods.common import (
     Scored,
     adam,
     game_hparams,
+    gan_updates,
     image_shape,
     residual,
     style,
@@ -33,7 +34,6 @@ from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
 
 OBJECTIVES = {"gan": CROSS_ENTROPY, "wgan": WASSERSTEIN, "wgan_gp": WASSERSTEIN}
 ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
-_PENALTY = 2  # stream of the penalty's points, behind those of the images shown
 
 
 def make_game(objective: Objective, penalised: bool) -> tuple[Loss, Loss]:
@@ -47,14 +47,10 @@ def make_game(objective: Objective, penalised: bool) -> tuple[Loss, Loss]:
         loss, terms = game.discriminate(objective, on_real.logits, on_generated.logits)
         if penalised:
             apart = nets.unrecorded()
-            penalty = adversarial.gradient_penalty(
-                lambda images: apart.discriminator(images).logits,
-                real,
-                generated,
-                jax.random.fold_in(key, _PENALTY),
+            terms["penalty"] = game.penalty(
+                lambda images: apart.discriminator(images).logits, real, generated
             )
-            loss += hparams["w_penalty"] * penalty
-            terms["penalty"] = penalty
+            loss += hparams["w_penalty"] * terms["penalty"]
         return loss, terms
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
@@ -111,34 +107,6 @@ def make_score(kappa: float) -> Callable[[Nets, jax.Array, jax.Array], Scored]:
     return score
 
 
-def make_clip(limit: float) -> Callable[[dict], dict]:
-    """Keeps every parameter in [-limit, limit] (Arjovsky et al. 2017)."""
-    return lambda params: jax.tree.map(lambda leaf: jnp.clip(leaf, -limit, limit), params)
-
-
-def gan_updates(
-    config: ml_collections.ConfigDict, losses: tuple[Loss, Loss], optimizer: Callable
-) -> tuple[Update, Update]:
-    """The discriminator's update and the generator's, each as often a step as the config says."""
-    loss = config.loss
-    critic = Update(
-        "discriminator",
-        ("discriminator",),
-        losses[0],
-        optimizer(config),
-        repeat=loss.critic_updates,
-        project=make_clip(loss.clip) if loss.objective == "wgan" else None,
-    )
-    generator = Update(
-        "generator",
-        ("generator",),
-        losses[1],
-        optimizer(config),
-        repeat=loss.generator_updates,
-    )
-    return critic, generator
-
-
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/fanogan.py`."""
     data, loss, look = config.data, config.loss, style(config)
@@ -156,7 +124,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
         },
         latent_dim=config.model.latent_dim,
         phases=(
-            Phase("gan", config.train.epochs, gan_updates(config, game, adam)),
+            Phase("gan", config.train.epochs, gan_updates(config, game)),
             Phase(
                 "encoder",
                 config.train.encoder_epochs,
