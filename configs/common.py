@@ -62,15 +62,16 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
 
     config.score = score = ml_collections.ConfigDict()
     score.name = config_dict.placeholder(str)  # unset: the system's own default
-    score.stride = 16  # pixels between tiles
+    score.stride = 16  # pixels between tiles, or between the patches that a map is blended of
+    score.smoothing = 0.0  # pixel: σ in pixels of a Gaussian filter over the map
     score.chunk = 0  # patches scored per call, bounds memory; 0: by backend
     score.threshold_rule = "normal_quantile"  # or transductive: a quantile of the *test* scores
     score.threshold_rate = 0.05  # share of the scores above the threshold
 
     config.eval = ml_collections.ConfigDict()
-    config.eval.protocol = "auto"  # thesis_tiles | one_class; auto: what suits the data
+    config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: tiles or one_class
     config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches
-    config.eval.max_items = 0  # score a seeded subset of the test items; 0: all
+    config.eval.max_items = 0  # score a seeded subset of the items (pixel: images); 0: all
     config.eval.max_holdout_items = 0  # the same for the held-out normal patches
 
     if preset == "small":

@@ -8,8 +8,9 @@ from configs import encebgan
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config = encebgan.get_config(preset)
     config.method = "sencebgan"
-    for name in ("return_encoder", "discriminator_xx", "discriminator_zz"):
-        config.lr[name] = config.lr.encoder
+    config.lr.return_encoder = config.lr.encoder
+    for name in ("discriminator_xx", "discriminator_zz"):
+        config.lr[name] = 1e-6 if preset == "thesis" else config.lr.encoder
     config.loss.similarity = 0.1  # weight of ‖Enc(x) − Enc(G(z))‖₂ in the generator's loss
     config.loss.generator_updates = 3  # per step, to one of the discriminator
     config.model.allow_xx = False  # ALAD's D_xx in phase `encoder`

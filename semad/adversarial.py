@@ -36,6 +36,11 @@ def switches(combination: str) -> dict[str, float]:
     return {f"trick_{trick}": float(trick in on) for trick in TRICKS}
 
 
+def real_target(hparams: Hparams) -> jax.Array:
+    """The target that D learnt for real examples, a scalar: 1, or 0 with LF. Scores need it too."""
+    return 1 - hparams["trick_LF"]
+
+
 class Objective(NamedTuple):
     """What an answer of D costs whom, and how to see whether the game goes well.
 

@@ -14,10 +14,11 @@ from semad.data import patches
 from semad.data.patches import Draw, Stack
 from semad.data.source import Source
 from semad.errors import UserError
+from semad.keys import Purpose, derive
 from semad.methods import METHODS
-from semad.scoring.batched import make_scorer
+from semad.scoring.batched import Scoring, make_scorer
 from semad.training.checkpoints import Checkpoints
-from semad.training.state import init_population
+from semad.training.state import init_population, member
 from semad.types import Hparams, Method, TrainState
 
 
@@ -73,13 +74,10 @@ def check_score_name(config: ml_collections.ConfigDict, method: Method) -> None:
     size, channels = config.data.patch_size, config.data.channels
     like = jax.eval_shape(lambda: init_population(method, [0]))
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), like.ema)
-    stack = Stack(
-        jax.ShapeDtypeStruct((1, size, size, channels), jnp.uint8),
-        jax.ShapeDtypeStruct((1, 2), jnp.int32),
-    )
-    items = jax.ShapeDtypeStruct((1, 3), jnp.int32)
+    patch = jax.ShapeDtypeStruct((1, size, size, channels), jnp.uint8)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    names, _ = jax.eval_shape(make_scorer(method, size), one, stack, items, key)
+    scalars = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in method.hparams}
+    names = jax.eval_shape(make_scorer(method), Scoring(one, scalars, key), patch).scores
     if name not in names:
         raise UserError(
             f"config.score.name is {name!r}; {method.name} has: {', '.join(sorted(names))}"
@@ -164,3 +162,11 @@ def restore(workdir: Path, config: ml_collections.ConfigDict, method: Method) ->
     like = jax.eval_shape(lambda: init_population(method, seeds(config)))
     with Checkpoints(workdir, folder) as checkpoints:
         return checkpoints.restore(like)
+
+
+def scoring_member(run: Experiment, state: TrainState, number: int) -> Scoring:
+    """One member of a population, as it scores."""
+    one = member(state, number)
+    scalars = hparams(run.config, run.method)
+    own = {name: values[number] for name, values in scalars.items()}
+    return Scoring(one.ema, own, derive(one.key, Purpose.SCORING))

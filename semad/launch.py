@@ -15,7 +15,7 @@ from ml_collections import config_flags
 from semad import config as configs
 from semad import experiment
 from semad.errors import UserError
-from semad.evaluation.evaluate import choose_items, evaluate
+from semad.evaluation.evaluate import check, evaluate
 from semad.evaluation.report import format_figure
 from semad.training.loop import train
 
@@ -139,7 +139,7 @@ def run(mode: str, workdir: Path, config: ml_collections.ConfigDict) -> None:
     prepared = experiment.prepare(config)
     configs.check_same_data(workdir, prepared.source.train)
     if mode != "train":
-        choose_items(prepared)  # complains before hours of training
+        check(prepared)  # complains before hours of training
     if mode == "evaluate":
         state = experiment.restore(workdir, config, prepared.method)
     else:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from semad.ssim import mean_dissimilarity
+from semad.ssim import mean_dissimilarity, similarity_map
 
 
 def _per_example(x: jax.Array) -> jax.Array:
@@ -32,6 +32,14 @@ RESIDUALS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "ssim": mean_dissimilarity,
 }
 """Distances of images and reconstructions: scores of every system, and `loss.reconstruction`."""
+
+
+RESIDUAL_MAPS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "l1": lambda x, y: jnp.abs(x - y).mean(axis=-1),
+    "l2": lambda x, y: jnp.square(x - y).mean(axis=-1),
+    "ssim": lambda x, y: 1 - similarity_map(x, y),
+}
+"""The same at every pixel, means over channels: (N, H, W, C) twice -> (N, H, W)."""
 
 
 def sum_absolute(x: jax.Array, y: jax.Array) -> jax.Array:

@@ -99,8 +99,8 @@ class Batch(NamedTuple):
 Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, jax.Array]]]
 """`loss(nets, batch, key, hparams) -> (scalar, {term: scalar})`; the key is for further noise."""
 
-Score = Callable[[Nets, jax.Array, jax.Array], tuple[dict[str, jax.Array], jax.Array]]
-"""`score(nets, images, key) -> ({name: (N,)}, reconstructions)`; higher is more anomalous.
+Score = Callable[[Nets, jax.Array, jax.Array, Hparams], tuple[dict[str, jax.Array], jax.Array]]
+"""`score(nets, images, key, hparams) -> ({name: (N,)}, reconstructions)`; higher is more anomalous.
 
 The residual scores of the reconstruction (`l1`, `l2`, `ssim`) are added to these by the engine.
 Nets are in inference mode, and the key is one for all images: noise must be drawn without a
@@ -133,6 +133,8 @@ class Update(NamedTuple):
 
 class Phase(NamedTuple):
     """Updates in the order in which one jitted step runs them, and for how many epochs.
+
+    An epoch has as many steps as the training set has batches, however often an update repeats.
 
     A net that no update of the phase trains is frozen: losses see it as it is used at test time,
     with its EMA weights and in inference mode.

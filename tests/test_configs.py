@@ -10,6 +10,7 @@ import pytest
 
 from configs import common
 from semad import config as configs
+from semad import config_rules
 from semad.errors import UserError
 from semad.methods import METHODS
 from semad.training.state import init_population
@@ -101,8 +102,21 @@ def test_every_guarded_key_exists():
     keys = set()
     for name in FILES:
         keys |= configs.flatten(importlib.import_module(f"configs.{name}").get_config()).keys()
-    guarded = configs.CHOICES.keys() | configs.RANGES.keys() | configs.OPTIONAL.keys()
+    guarded = (
+        config_rules.CHOICES.keys() | config_rules.RANGES.keys() | config_rules.OPTIONAL.keys()
+    )
     assert guarded <= keys
+
+
+def test_an_older_workdir_gets_the_keys_that_came_later(tmp_path):
+    config = tiny.config("bigan")
+    configs.store(tmp_path, config, [IMAGE])
+    stored = json.loads((tmp_path / "config.json").read_text())
+    for key in config_rules.ADDED:
+        section, name = key.split(".")
+        del stored[section][name]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert configs.flatten(configs.load(tmp_path)) == configs.flatten(config)
 
 
 def test_a_stored_config_comes_back(tmp_path):

@@ -39,6 +39,18 @@ def baseline_scores(
     return scores
 
 
+def baseline_maps(image: np.ndarray) -> dict[str, np.ndarray]:
+    """The same three at every pixel, of the 15×15 pixels around it: (H, W, C) -> name -> (H, W)."""
+    grey = image.mean(axis=2)
+    mean = ndimage.uniform_filter(grey, WINDOW)
+    variance = ndimage.uniform_filter(np.square(grey), WINDOW) - np.square(mean)
+    return {
+        "brightness": mean,
+        "contrast": -np.sqrt(np.maximum(variance, 0)),
+        "local_minimum": ndimage.minimum_filter(grey, WINDOW),
+    }
+
+
 def _tiles(image: np.ndarray, items: np.ndarray, patch_size: int) -> np.ndarray:
     """The patches of one image (H, W) at items: (n, P, P)."""
     windows = np.lib.stride_tricks.sliding_window_view(image, (patch_size, patch_size))

@@ -1,10 +1,12 @@
 """Figures of an evaluation, drawn by matplotlib without a display."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn import metrics
 
 _DPI = 120
@@ -18,11 +20,19 @@ def _axes(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def roc(path: Path, labels: np.ndarray, curves: dict[str, np.ndarray]) -> None:
+class Curve(NamedTuple):
+    """Labels (N,), True where anomalous, scores (N,), and how often each pair counts."""
+
+    labels: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray | None = None
+
+
+def roc(path: Path, curves: dict[str, Curve]) -> None:
     """ROC curves of several scores; the first is drawn strong, the others are for comparison."""
     figure, axes = _axes("ROC", "false-positive rate", "true-positive rate")
-    for number, (name, scores) in enumerate(curves.items()):
-        wrong, right, _ = metrics.roc_curve(labels, scores)
+    for number, (name, (labels, scores, weights)) in enumerate(curves.items()):
+        wrong, right, _ = metrics.roc_curve(labels, scores, sample_weight=weights)
         area = metrics.auc(wrong, right)
         axes.plot(wrong, right, label=f"{name} ({area:.3f})", **_strength(number))
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=0.8)
@@ -30,14 +40,14 @@ def roc(path: Path, labels: np.ndarray, curves: dict[str, np.ndarray]) -> None:
     figure.savefig(path, dpi=_DPI)
 
 
-def precision_recall(path: Path, labels: np.ndarray, curves: dict[str, np.ndarray]) -> None:
+def precision_recall(path: Path, curves: dict[str, Curve]) -> None:
     """Precision-recall curves; the dotted line is the share of anomalous items."""
     figure, axes = _axes("precision and recall", "recall", "precision")
-    for number, (name, scores) in enumerate(curves.items()):
-        precision, recall, _ = metrics.precision_recall_curve(labels, scores)
-        average = metrics.average_precision_score(labels, scores)
+    for number, (name, (labels, scores, weights)) in enumerate(curves.items()):
+        precision, recall, _ = metrics.precision_recall_curve(labels, scores, sample_weight=weights)
+        average = metrics.average_precision_score(labels, scores, sample_weight=weights)
         axes.plot(recall, precision, label=f"{name} ({average:.3f})", **_strength(number))
-    axes.axhline(labels.mean(), color="grey", linestyle=":", linewidth=0.8)
+    axes.axhline(np.average(labels, weights=weights), color="grey", linestyle=":", linewidth=0.8)
     axes.set_ylim(0, 1.02)
     axes.legend(loc="upper right", fontsize="small")
     figure.savefig(path, dpi=_DPI)
@@ -97,3 +107,21 @@ def reconstructions(
                 axes.set_title("anomalous" if label else "normal", fontsize=6)
         axes_row[0].set_ylabel(name, fontsize=7)
     figure.savefig(path, dpi=_DPI)
+
+
+def overlay(path: Path, image: np.ndarray, mask: np.ndarray, found: np.ndarray) -> None:
+    """A micrograph with defects marked: green found, red false alarm, blue missed.
+
+    Args:
+      path: of the PNG.
+      image: (H, W, C), uint8 or uint16.
+      mask: bool (H, W), what is anomalous.
+      found: bool (H, W), what exceeds the threshold.
+    """
+    grey = image.mean(axis=2) * (255 / np.iinfo(image.dtype).max)
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    # Red, green and blue, in this order.
+    for channel, where in enumerate((found & ~mask, found & mask, mask & ~found)):
+        picture[where] *= 0.6
+        picture[where, channel] += 0.4 * 255
+    Image.fromarray(picture.round().astype(np.uint8)).save(path)

@@ -32,20 +32,20 @@ def resolve(protocol: str, source: Source) -> str:
     """
     if len(source.test) == 0:
         raise UserError(f"{source.name}: there are no test images; train with --mode train")
-    fitting = "thesis_tiles" if source.micrographs else "one_class"
-    if protocol not in ("auto", fitting):
+    fitting = ("thesis_tiles", "pixel") if source.micrographs else ("one_class",)
+    if protocol not in ("auto", *fitting):
         raise UserError(
             f"config.eval.protocol={protocol} does not suit the data set {source.name}; "
-            f"use {fitting} (or auto)"
+            f"use {' or '.join(fitting)} (or auto)"
         )
-    if fitting == "thesis_tiles":
+    if source.micrographs:
         for mask, name in zip(source.masks, source.test_ids, strict=True):
             if mask is None:
                 raise UserError(
-                    f"{source.name}: {name} has no mask, and tiles are labelled by masks; add "
-                    "ground_truth/<defect>/<name>_mask.png, or train with --mode train"
+                    f"{source.name}: {name} has no mask, and tiles and pixels are labelled by "
+                    "masks; add ground_truth/<defect>/<name>_mask.png, or train with --mode train"
                 )
-    return fitting
+    return fitting[0] if protocol == "auto" else protocol
 
 
 def protocol_items(protocol: str, source: Source, patch_size: int, stride: int) -> ProtocolItems:

@@ -12,6 +12,7 @@ from semad.evaluation import metrics
 from semad.scoring.thresholds import threshold
 
 FIGURES = ("auroc", "average_precision", "precision", "recall", "f1")
+PIXEL_FIGURES = ("tpr_at_fpr", "region_overlap")
 
 Values = dict[str, np.ndarray]
 """Score name -> (N,)."""
@@ -39,11 +40,7 @@ def member_metrics(
     """
     scores = {}
     for key, values in test.items():
-        if not (np.isfinite(values).all() and np.isfinite(holdout[key]).all()):
-            raise UserError(
-                f"the score {key} is not finite for every item; train with lower learning rates "
-                "(--config.lr.<net>), or search with a lower one (--config.search.lr)"
-            )
+        check_finite(key, values, holdout[key])
         value = threshold(rule, rate, holdout[key], values)
         scores[key] = metrics.ranking(labels, values)
         scores[key] |= {"threshold": value} | metrics.at_threshold(labels, values, value)
@@ -51,6 +48,15 @@ def member_metrics(
     own = scores[name]
     limit = {"rule": rule, "value": own["threshold"]}
     return {key: own[key] for key in FIGURES} | {"threshold": limit, "scores": scores}
+
+
+def check_finite(name: str, *arrays: np.ndarray) -> None:
+    """Raises a UserError for a score that is not finite everywhere."""
+    if not all(np.isfinite(values).all() for values in arrays):
+        raise UserError(
+            f"the score {name} is not finite for every item; train with lower learning rates "
+            "(--config.lr.<net>), or search with a lower one (--config.search.lr)"
+        )
 
 
 def summary(members: list[dict[str, Any]], rule: str) -> dict[str, Any]:
@@ -82,5 +88,6 @@ def _over(
     parts: list[dict[str, Any]], function: Callable[[list[float]], float]
 ) -> dict[str, float | None]:
     """A statistic of each figure; None where a part has none."""
-    columns = {key: [part[key] for part in parts] for key in FIGURES}
+    keys = [key for key in (*FIGURES, *PIXEL_FIGURES) if key in parts[0]]
+    columns = {key: [part[key] for part in parts] for key in keys}
     return {key: None if None in column else function(column) for key, column in columns.items()}

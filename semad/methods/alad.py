@@ -4,7 +4,8 @@ Detection").
 BiGAN's game of pairs, D_xz, and two more that make E and G each other's inverse (equations 2.82
 to 2.88): D_xx tells (x, x) from (x, G(E(x))), D_zz tells (z, z) from (z, E(G(z))). G and E are
 updated together on all of them, with labels swapped; the terms of (x, x) and (z, z) do not
-depend on G and E, so they are left out there. Switches: `spectral_norm` (discriminators and
+depend on G and E, so they are left out there. The discriminators move first, as in the public
+code; the thesis describes them second. Switches: `spectral_norm` (discriminators and
 encoder, one power iteration), `allow_xx`, `allow_zz`.
 
 Departures: the public code joins the two images along their height, we along channels. The score
@@ -78,21 +79,21 @@ def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
     return discriminator_loss, generator_loss
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """Equation 2.89 (`features`) and the logits of 2.90."""
     del key
     rebuilt = nets.generator(nets.encoder(images))
     same, other = nets.discriminator_xx(images, images), nets.discriminator_xx(images, rebuilt)
     scores = {
         "features": losses.sum_absolute(same.features, other.features),
-        "logits": losses.cross_entropy(other.logits, 1.0),
+        "logits": losses.cross_entropy(other.logits, adversarial.real_target(hparams)),
     }
     return scores, rebuilt
 
 
-def score_without_xx(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+def score_without_xx(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """The residual scores alone."""
-    del key
+    del key, hparams
     return {}, nets.generator(nets.encoder(images))
 
 

@@ -9,26 +9,22 @@ with weights frozen and batch norm in inference mode; the score is L at the last
 swaps λ and 1 − λ; this is the paper's form.
 """
 
-from collections.abc import Callable
-
 import jax
 import ml_collections
 import optax
 
 from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
-from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style
+from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style, tell_apart
 from semad.nets.thesis import Discriminator, Generator
 from semad.scoring.latent_search import search_latent
-from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Score, Update
 
 
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """Equation 2.4: x is real, G(z) is not."""
     game = Game(key, batch.epoch, hparams)
-    on_real = nets.discriminator(game.show(batch.images, 0)).logits
-    on_generated = nets.discriminator(game.show(nets.generator(batch.z), 1)).logits
-    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+    return tell_apart(nets, batch.images, nets.generator(batch.z), game)
 
 
 def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
@@ -40,9 +36,7 @@ def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -
     return game.persuade(CROSS_ENTROPY, judgement.logits), {"spread": spread}
 
 
-def make_score(
-    search: ml_collections.ConfigDict, latent_dim: int
-) -> Callable[[Nets, jax.Array, jax.Array], Scored]:
+def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
     """The score A(x) and its two terms, by a search per image, vmapped over the batch.
 
     Args:
@@ -52,9 +46,10 @@ def make_score(
     """
     optimizer = optax.adam(search.lr)
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
         # One start for all images: a score must not depend on the place in the batch.
         start = jax.random.normal(key, (latent_dim,))
+        target = adversarial.real_target(hparams)
 
         def search_one(image: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
             wanted = nets.discriminator(image[None]).features
@@ -66,7 +61,7 @@ def make_score(
                 if search.discrimination == "features":
                     other = losses.sum_absolute(wanted, judgement.features)[0]
                 else:
-                    other = losses.cross_entropy(judgement.logits, 1.0)[0]
+                    other = losses.cross_entropy(judgement.logits, target)[0]
                 total = (1 - search.weight) * residual + search.weight * other
                 scores = {"anomaly": total, "residual": residual, "discrimination": other}
                 return total, (scores, generated[0])

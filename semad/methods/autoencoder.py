@@ -49,9 +49,9 @@ def reconstruct(nets: Nets, images: jax.Array) -> jax.Array:
     return nets.decoder(nets.encoder(images))
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """Reconstructions; the residual scores are all there is."""
-    del key
+    del key, hparams
     return {}, reconstruct(nets, images)
 
 

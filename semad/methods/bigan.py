@@ -74,7 +74,7 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
     D(x, E(x)) to "real".
     """
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
         del key
         latent = encode(nets, images, None)
         reconstruction = nets.generator(latent)
@@ -82,7 +82,7 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
         rebuilt = nets.discriminator(reconstruction, latent)
         residual = weight * losses.norm(images, reconstruction, degree)
         features = losses.norm(seen.features, rebuilt.features, degree)
-        cross_entropy = losses.cross_entropy(seen.logits, 1.0)
+        cross_entropy = losses.cross_entropy(seen.logits, adversarial.real_target(hparams))
         scores = {
             "features": residual + (1 - weight) * features,
             "cross_entropy": residual + (1 - weight) * cross_entropy,

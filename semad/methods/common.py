@@ -8,8 +8,9 @@ import ml_collections
 import optax
 
 from semad import adversarial, losses
+from semad.adversarial import CROSS_ENTROPY, Game
 from semad.nets.layers import Style
-from semad.types import Loss, Update
+from semad.types import Loss, Nets, Update
 
 Scored = tuple[dict[str, jax.Array], jax.Array]
 Lossed = tuple[jax.Array, dict[str, jax.Array]]
@@ -52,9 +53,24 @@ def residual(config: ml_collections.ConfigDict) -> Callable[[jax.Array, jax.Arra
     return losses.RESIDUALS[config.loss.reconstruction]
 
 
+def tell_apart(nets: Nets, images: jax.Array, generated: jax.Array, game: Game) -> Lossed:
+    """D's cross-entropy: images (N, P, P, C) are real, as many generated ones are not."""
+    on_real = nets.discriminator(game.show(images, 0)).logits
+    on_generated = nets.discriminator(game.show(generated, 1)).logits
+    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+
+
 def make_clip(limit: float) -> Callable[[dict], dict]:
-    """Keeps every parameter in [-limit, limit] (Arjovsky et al. 2017)."""
-    return lambda params: jax.tree.map(lambda leaf: jnp.clip(leaf, -limit, limit), params)
+    """Keeps kernels and biases in [-limit, limit] (Arjovsky et al. 2017).
+
+    The scales of batch norm are left alone: they multiply layer by layer, and clipped with the
+    rest they would leave a deep critic without an answer.
+    """
+
+    def clip(path: tuple, leaf: jax.Array) -> jax.Array:
+        return leaf if path[-1].key == "scale" else jnp.clip(leaf, -limit, limit)
+
+    return lambda params: jax.tree_util.tree_map_with_path(clip, params)
 
 
 def gan_updates(

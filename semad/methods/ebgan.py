@@ -5,6 +5,9 @@ D(x) + max(0, m − D(G(z))), the hinge per sample, and G minimises D(G(z)) + w�
 (equations 3.7 and 3.8; the thesis' code leaves out the square of 3.8, we don't). `wgan` and
 `wgan_gp` play the critic's game with −D(x) as its value.
 
+The generator is that of table A1; tables A6 and A7, placeholders for this family, print a last
+kernel of 4 where A1 has 5.
+
 ENCEBGAN and SENCEBGAN start with this game; what they add is in their files.
 """
 
@@ -55,7 +58,7 @@ def make_game(name: str, margin: float) -> tuple[Loss, Loss]:
         generated = nets.generator(batch.z)
         shown = game.show(generated, 0)
         seen = nets.discriminator(shown)
-        wanted = nets.discriminator(batch.images).code
+        wanted = nets.discriminator(game.show(batch.images, 1)).code
         terms = {
             "adversarial": game.persuade(objective, sign * energy(shown, seen)),
             "pull_away": adversarial.pull_away(seen.code),
@@ -68,14 +71,18 @@ def make_game(name: str, margin: float) -> tuple[Loss, Loss]:
     return discriminator_loss, generator_loss
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
-    """The energy, and distances to G(Enc(x)), which no loss makes small; reconstructions by D."""
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    """The energy, and distances to G(Enc(x)), which no loss makes small; reconstructions by D.
+
+    With LF, D learnt high energies for real images, so a low one is anomalous; what it then makes
+    of the residual scores `l1`, `l2` and `ssim` has no meaning.
+    """
     del key
     seen = nets.discriminator(images)
     generated = nets.generator(seen.code)
     again = nets.discriminator(generated).code
     scores = {
-        "energy": energy(images, seen),
+        "energy": (1 - 2 * hparams["trick_LF"]) * energy(images, seen),
         "image": losses.norm(images, generated),
         "embedding_l1": losses.norm(seen.code, again, 1),
         "embedding_l2": losses.norm(seen.code, again, 2),
@@ -86,7 +93,9 @@ def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
 def game_nets(config: ml_collections.ConfigDict) -> dict[str, Net]:
     """Generator and discriminator."""
     data, latent_dim, look = config.data, config.model.latent_dim, style(config)
-    judge = EnergyDiscriminator(data.patch_size, data.channels, latent_dim, look)
+    # With a gradient penalty no image's energy may depend on its neighbours.
+    critic = look._replace(batch_norm=config.loss.objective != "wgan_gp")
+    judge = EnergyDiscriminator(data.patch_size, data.channels, latent_dim, critic)
     return {
         "generator": Net(Generator(data.patch_size, data.channels, look), ((latent_dim,),)),
         "discriminator": Net(judge, (image_shape(config),)),

@@ -46,9 +46,9 @@ def encoder_loss(
     return terms["reconstruction"] + hparams["w_embedding"] * terms["embedding"], terms
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """The five scores of section 4.3."""
-    del key
+    del key, hparams
     latent = nets.encoder(images)
     rebuilt = nets.generator(latent)
     seen, again = nets.discriminator(images), nets.discriminator(rebuilt)

@@ -30,7 +30,7 @@ from semad.methods.common import (
     style,
 )
 from semad.nets.thesis import Discriminator, Encoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Update
 
 OBJECTIVES = {"gan": CROSS_ENTROPY, "wgan": WASSERSTEIN, "wgan_gp": WASSERSTEIN}
 ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
@@ -88,11 +88,11 @@ def _feature_distance(nets: Nets, images: jax.Array, rebuilt: jax.Array) -> jax.
     return losses.mean_square(*features)
 
 
-def make_score(kappa: float) -> Callable[[Nets, jax.Array, jax.Array], Scored]:
+def make_score(kappa: float) -> Score:
     """Equation 3.4, its two parts, and the latent distance ‖E(x) − E(G(E(x)))‖²."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
-        del key
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+        del key, hparams
         latent = nets.encoder(images)
         rebuilt = nets.generator(latent)
         residual = losses.mean_square(images, rebuilt)

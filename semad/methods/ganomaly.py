@@ -16,7 +16,7 @@ import jax
 import ml_collections
 
 from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
+from semad.adversarial import Game
 from semad.methods.common import (
     Lossed,
     Scored,
@@ -25,6 +25,7 @@ from semad.methods.common import (
     image_shape,
     residual,
     style,
+    tell_apart,
 )
 from semad.nets.autoencoders import Decoder
 from semad.nets.thesis import Discriminator, Encoder, Tower
@@ -45,9 +46,7 @@ def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparam
     """x is real, x̂ is not."""
     game = Game(key, batch.epoch, hparams)
     _, rebuilt = _generate(nets, batch, game)
-    on_real = nets.discriminator(game.show(batch.images, 0)).logits
-    on_generated = nets.discriminator(game.show(rebuilt, 1)).logits
-    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+    return tell_apart(nets, batch.images, rebuilt, game)
 
 
 def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
@@ -69,9 +68,9 @@ def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -
     return loss
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """Equation 2.95 as a mean, and its square."""
-    del key
+    del key, hparams
     code = nets.encoder(images)
     rebuilt = nets.decoder(code)
     again = nets.encoder2(rebuilt)

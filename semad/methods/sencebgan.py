@@ -79,9 +79,9 @@ def return_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> L
     return losses.norm(again, latent).mean(), {}
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """The seven scores of section 4.4."""
-    first, rebuilt = encebgan.score(nets, images, key)
+    first, rebuilt = encebgan.score(nets, images, key, hparams)
     latent = nets.encoder(images)
     scores = {
         "image": first["image"],

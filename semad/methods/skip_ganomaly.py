@@ -22,6 +22,7 @@ from semad.methods.common import (
     image_shape,
     residual,
     style,
+    tell_apart,
 )
 from semad.nets.autoencoders import UNet
 from semad.nets.thesis import Discriminator
@@ -31,10 +32,7 @@ from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, U
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """x is real, x̂ is not."""
     game = Game(key, batch.epoch, hparams)
-    rebuilt = nets.generator(batch.images)
-    on_real = nets.discriminator(game.show(batch.images, 0)).logits
-    on_generated = nets.discriminator(game.show(rebuilt, 1)).logits
-    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+    return tell_apart(nets, batch.images, nets.generator(batch.images), game)
 
 
 def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
@@ -59,8 +57,8 @@ def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -
 def make_score(weight: float) -> Score:
     """Equation 2.97; `weight` is λ."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
-        del key
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+        del key, hparams
         rebuilt = nets.generator(images)
         pixels = losses.mean_square(images, rebuilt)
         features = losses.mean_square(

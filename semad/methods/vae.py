@@ -42,8 +42,8 @@ def make_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
 def make_score(beta: float, distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Score:
     """The bound at z = μ, and its divergence."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array) -> Scored:
-        del key
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+        del key, hparams
         code = nets.encoder(images)
         rebuilt = nets.decoder(code.mean)
         apart = divergence(code) / images[0].size

@@ -1,6 +1,7 @@
 """Scores of many patches, a chunk at a time: one compiled shape, bounded memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import jax
@@ -8,13 +9,41 @@ import numpy as np
 from tqdm import tqdm
 
 from semad import losses
-from semad.data.patches import Stack, crops
+from semad.data.patches import normalise
 from semad.pace import Pace
-from semad.types import Method, Weights
+from semad.types import Hparams, Method, Weights
 
-ChunkScorer = Callable[
-    [Weights, Stack, jax.Array, jax.Array], tuple[dict[str, jax.Array], jax.Array]
-]
+
+class Evidence(NamedTuple):
+    """What a method says of N patches.
+
+    Attributes:
+      scores: score name -> float32 (N,), higher is more anomalous.
+      maps: name of a residual score -> float32 (N, P, P), its value at every pixel; or empty.
+      reconstructions: (N, P, P, C) in [-1, 1].
+    """
+
+    scores: dict[str, jax.Array]
+    maps: dict[str, jax.Array]
+    reconstructions: jax.Array
+
+
+class Scoring(NamedTuple):
+    """The member that scores.
+
+    Attributes:
+      weights: those used at test time.
+      hparams: its scalars.
+      key: the same for all patches.
+    """
+
+    weights: Weights
+    hparams: Hparams
+    key: jax.Array
+
+
+Scorer = Callable[[Scoring, jax.Array], Evidence]
+"""(member, patches (N, P, P, C) of integers) -> Evidence, compiled for one N."""
 
 
 class Scores(NamedTuple):
@@ -29,64 +58,92 @@ class Scores(NamedTuple):
     reconstructions: dict[int, np.ndarray]
 
 
-def make_scorer(method: Method, patch_size: int) -> ChunkScorer:
-    """The compiled scoring of one chunk: (weights, images, items (N, 3), key) -> scores.
+def make_scorer(method: Method, maps: bool = False) -> Scorer:
+    """The compiled scoring of one chunk of patches.
 
     To a method's own scores it adds the residual scores of the reconstruction, `l1`, `l2` and
-    `ssim`, as means over pixels.
+    `ssim`, as means over pixels, and with `maps` their values at every pixel.
     """
 
     @jax.jit
-    def score(
-        weights: Weights, data: Stack, items: jax.Array, key: jax.Array
-    ) -> tuple[dict[str, jax.Array], jax.Array]:
-        images = crops(data, items, patch_size)
-        own, reconstructions = method.score(method.bind(weights), images, key)
-        residuals = {
-            name: distance(images, reconstructions) for name, distance in losses.RESIDUALS.items()
-        }
-        return residuals | own, reconstructions
+    def score(member: Scoring, patches: jax.Array) -> Evidence:
+        images, nets = normalise(patches), method.bind(member.weights)
+        own, rebuilt = method.score(nets, images, member.key, member.hparams)
+        residuals = {name: distance(images, rebuilt) for name, distance in losses.RESIDUALS.items()}
+        functions = losses.RESIDUAL_MAPS if maps else {}
+        pixels = {name: function(images, rebuilt) for name, function in functions.items()}
+        return Evidence(residuals | own, pixels, rebuilt)
 
     return score
 
 
+def cut(image: np.ndarray, corners: np.ndarray, patch_size: int) -> np.ndarray:
+    """The patches of an image (H, W, C) at corners (N, 2), rows of (top, left): (N, P, P, C)."""
+    windows = np.lib.stride_tricks.sliding_window_view(image, (patch_size, patch_size), (0, 1))
+    return np.moveaxis(windows[corners[:, 0], corners[:, 1]], 1, -1)
+
+
+def score_chunks(
+    scorer: Scorer,
+    member: Scoring,
+    patches: Callable[[slice], np.ndarray],
+    count: int,
+    chunk: int,
+) -> Iterator[tuple[int, Evidence]]:
+    """The evidence of `count` patches, chunk by chunk, as NumPy arrays with their first position.
+
+    The ragged last chunk is padded for the program, and cut again.
+    """
+    for start in range(0, count, chunk):
+        part = patches(slice(start, min(start + chunk, count)))
+        real = len(part)
+        padding = np.repeat(part[-1:], chunk - real, axis=0)
+        evidence = jax.device_get(scorer(member, np.concatenate([part, padding])))
+        yield start, jax.tree.map(itemgetter(slice(real)), evidence)
+
+
 def score_items(
-    scorer: ChunkScorer,
-    weights: Weights,
-    data: Stack,
+    scorer: Scorer,
+    member: Scoring,
+    images: Sequence[np.ndarray],
     items: np.ndarray,
-    key: jax.Array,
     *,
+    patch_size: int,
     chunk: int,
     keep: Iterable[int] = (),
     label: str = "scoring",
 ) -> Scores:
-    """Scores patches in chunks of one shape; the ragged last one is padded.
+    """Scores patches in chunks of one shape.
 
     At a given chunk size a patch's scores are the same to the bit in whatever company it comes;
     between chunk sizes they agree to a relative 1e-4 (a long search may amplify rounding).
 
     Args:
       scorer: of `make_scorer`.
-      weights: of one member.
-      data: the images, on the device.
+      member: whose scores.
+      images: (height, width, C) each, uint8 or uint16.
       items: int32 (N, 3), rows of (image, top, left).
-      key: the same for all patches.
+      patch_size: in pixels.
       chunk: patches per call.
       keep: positions whose reconstructions to return.
       label: for the progress bar.
     """
+
+    def patches(rows: slice) -> np.ndarray:
+        size = patch_size
+        return np.stack([images[i][y : y + size, x : x + size] for i, y, x in items[rows]])
+
     wanted = set(keep)
     parts: list[dict[str, np.ndarray]] = []
     reconstructions: dict[int, np.ndarray] = {}
     pace = Pace(label, len(items), "--config.eval.max_items scores a seeded subset")
-    for start in tqdm(range(0, len(items), chunk), desc=label, unit="chunk", leave=False):
-        part = items[start : start + chunk]
-        padded = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
-        values, images = scorer(weights, data, padded, key)
-        parts.append({name: np.asarray(value)[: len(part)] for name, value in values.items()})
-        pace.tick(start + len(part))
-        for position in wanted.intersection(range(start, start + len(part))):
-            reconstructions[position] = np.asarray(images[position - start])
+    chunks = score_chunks(scorer, member, patches, len(items), chunk)
+    total = -(-len(items) // chunk)
+    for start, evidence in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
+        parts.append(evidence.scores)
+        count = len(evidence.reconstructions)
+        pace.tick(start + count)
+        for position in wanted.intersection(range(start, start + count)):
+            reconstructions[position] = evidence.reconstructions[position - start]
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Scores(values, reconstructions)

@@ -107,7 +107,7 @@ def test_a_failed_evaluation_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("semad.evaluation.evaluate._write_scores", fail)
+    monkeypatch.setattr("semad.evaluation.items._write_scores", fail)
     with pytest.raises(OSError, match="No space"):
         evaluate(run, state, tmp_path)
     assert list((tmp_path / "evaluation").iterdir()) == []
@@ -134,3 +134,40 @@ def result(auroc):
 )
 def test_baselines_must_be_beaten_clearly(auroc, unbeaten):
     assert report._unbeaten(result(auroc)) == unbeaten
+
+
+def test_neither_training_nor_the_kept_state_depends_on_the_test_set(tmp_path):
+    states = []
+    for number in range(2):
+        run = tiny.prepare("autoencoder", train__validate_every=4)
+        if number:
+            source = run.source
+            other = [255 - image for image in source.test]
+            run = run._replace(source=source._replace(test=other, labels=~source.labels))
+        newest = train(run, tmp_path / str(number))
+        best = configs_best(run)
+        states.append((newest, experiment.restore(tmp_path / str(number), best, run.method)))
+    for one, other in zip(*states, strict=True):
+        for a, b in zip(*(jax.tree.leaves(state.ema) for state in (one, other)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def configs_best(run):
+    config = run.config.copy_and_resolve_references()
+    config.eval.checkpoint = "best"
+    return config
+
+
+def test_a_score_is_what_it_is_whatever_else_is_tested(tmp_path):
+    """No rescaling over the test set: the items of a subset score the same to the bit."""
+    found = []
+    for count in (0, 25):
+        run = tiny.prepare("ganomaly", train__epochs=0, eval__max_items=count)
+        workdir = tmp_path / str(count)
+        result = evaluate(run, train(run, workdir), workdir)
+        arrays = np.load(workdir / "evaluation/one_class/scores.npz", allow_pickle=False)
+        scores = arrays[f"score/{result['score']}"]
+        found.append(dict(zip(map(tuple, arrays["items"]), scores, strict=True)))
+    everything, some = found
+    assert len(some) == 25
+    assert all(score == everything[item] for item, score in some.items())

@@ -11,6 +11,8 @@ from semad import losses
 from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods import ebgan, encebgan, fanogan, sencebgan
 from semad.methods.common import make_clip
+from semad.training.state import init_population, member
+from tests import tiny
 from tests.methods.known import (
     BATCH,
     KEY,
@@ -69,15 +71,17 @@ def test_fanogan_scores():
     rebuilt = np.asarray(generate(encode(X)))
     residual = ((X - rebuilt) ** 2).mean(axis=(1, 2, 3))
     features = (np.asarray(judge(X).features - judge(rebuilt).features) ** 2).mean(axis=1)
-    scores, _ = fanogan.make_score(0.5)(FANOGAN, X, KEY)
+    scores, _ = fanogan.make_score(0.5)(FANOGAN, X, KEY, OFF)
     np.testing.assert_allclose(scores["anomaly"], residual + 0.5 * features, rtol=1e-5)
     latent = length(encode(X) - encode(rebuilt)) ** 2
     np.testing.assert_allclose(scores["latent"], latent, rtol=1e-5)
 
 
 def test_weight_clipping():
-    clipped = make_clip(0.01)({"a": jnp.array([-1.0, 0.005, 3.0])})
-    np.testing.assert_allclose(clipped["a"], [-0.01, 0.005, 0.01])
+    values = jnp.array([-1.0, 0.005, 3.0])
+    clipped = make_clip(0.01)({"d": {"kernel": values, "scale": values}})["d"]
+    np.testing.assert_allclose(clipped["kernel"], [-0.01, 0.005, 0.01])
+    np.testing.assert_array_equal(clipped["scale"], values)
 
 
 EBGAN = nets(
@@ -134,7 +138,7 @@ def test_ebgan_as_a_critic():
 
 
 def test_ebgan_scores():
-    scores, rebuilt = ebgan.score(EBGAN, X, KEY)
+    scores, rebuilt = ebgan.score(EBGAN, X, KEY, OFF)
     np.testing.assert_allclose(rebuilt, X / 2)
     code = np.asarray(flat(X))[:, 1:3]
     generated = np.asarray(generate(jnp.asarray(code)))
@@ -162,7 +166,7 @@ def test_encebgan_encoder_loss():
 
 def test_encebgan_scores():
     latent, rebuilt, code, again = parts()
-    scores, _ = encebgan.score(EBGAN, X, KEY)
+    scores, _ = encebgan.score(EBGAN, X, KEY, OFF)
     expected = {
         "image": length(X - rebuilt),
         "energy": length(X - rebuilt) / 2,
@@ -184,7 +188,7 @@ def test_sencebgan_return_loss():
 
 def test_sencebgan_scores():
     latent, rebuilt, code, again = parts()
-    scores, _ = sencebgan.score(EBGAN, X, KEY)
+    scores, _ = sencebgan.score(EBGAN, X, KEY, OFF)
     expected = {
         "image": length(X - rebuilt),
         "energy": length(X - rebuilt) / 2,
@@ -227,3 +231,39 @@ def test_gradients_are_finite_where_a_reconstruction_is_exact():
         return loss_function(moved, BATCH, KEY, ENERGIES)[0]
 
     assert jnp.isfinite(jax.grad(loss)(0.0))
+
+
+def test_each_phase_has_the_epochs_that_its_key_names():
+    run = tiny.config("sencebgan", train__epochs=2, train__encoder_epochs=3, train__return_epochs=5)
+    phases = sencebgan.build(run).phases
+    expected = [("gan", 2), ("encoder", 3), ("return", 5)]
+    assert [(phase.name, phase.epochs) for phase in phases] == expected
+    for build, name in ((fanogan.build, "fanogan"), (encebgan.build, "encebgan")):
+        phases = build(tiny.config(name, train__epochs=2, train__encoder_epochs=3)).phases
+        assert [(phase.name, phase.epochs) for phase in phases] == expected[:2]
+
+
+def test_updates_repeat_as_their_keys_say():
+    config = tiny.config("ebgan", loss__critic_updates=2, loss__generator_updates=4)
+    updates = ebgan.build(config).phases[0].updates
+    assert {update.name: update.repeat for update in updates} == {
+        "discriminator": 2,
+        "generator": 4,
+    }
+
+
+def test_a_penalised_energy_does_not_see_other_images():
+    """Its slope at an image is what the penalty is about, and stays when the neighbours change."""
+    run = tiny.prepare("ebgan", loss__objective="wgan_gp", model__init="xavier")
+    weights = member(init_population(run.method, [0]), 0).weights
+    images = jax.random.uniform(KEY, (3, 16, 16, 1), minval=-1, maxval=1)
+
+    @jax.jit
+    def slope(images):
+        nets = run.method.bind(weights, frozenset({"discriminator"}))
+        return jax.grad(lambda x: ebgan.energy(x, nets.discriminator(x)).sum())(images)[0]
+
+    alone = slope(images)
+    others = slope(images.at[1:].set(-images[1:]))
+    assert float(jnp.abs(alone).max()) > 1e-3
+    np.testing.assert_allclose(others, alone, rtol=1e-4, atol=1e-6)

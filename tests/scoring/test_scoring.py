@@ -6,8 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from semad.data.patches import stack
-from semad.scoring.batched import make_scorer, score_items
+from semad.scoring.batched import Scoring, make_scorer, score_items
 from semad.scoring.latent_search import search_latent
 from semad.scoring.thresholds import threshold
 from semad.training.state import init_population, member
@@ -50,13 +49,13 @@ def scoring(request):
         weights.params,
     )
     weights = weights._replace(params=shaken)
-    images = stack(run.source.test)
-    scorer = make_scorer(run.method, 16)
+    scorer = make_scorer(run.method)
 
     def score(rows, chunk=16, keep=()):
         items = np.array([[row, 0, 0] for row in rows], np.int32)
+        own = Scoring(weights, run.method.hparams, jax.random.key(3))
         return score_items(
-            scorer, weights, images, items, jax.random.key(3), chunk=chunk, keep=keep
+            scorer, own, run.source.test, items, patch_size=16, chunk=chunk, keep=keep
         )
 
     return score, run.method

@@ -88,6 +88,19 @@ def test_every_phase_is_trained_for_its_epochs(name, whole):
         assert (last["step"], last["epoch"]) == (end, phase.epochs)
 
 
+# How often a step runs an update, where it is not once by default.
+REPEATS = {("fanogan", "discriminator"): 5, ("sencebgan", "generator"): 3}
+
+
+def test_every_update_ran_as_often_as_the_steps_say(name, whole):
+    run, (state, _) = long_run(name), whole
+    per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
+    for phase, start, end in phase_bounds(run.method, per_epoch):
+        for update in phase.updates:
+            count = int(state.opt_state[update.name].count[0])
+            assert count == (end - start) * REPEATS.get((name, update.name), 1), update.name
+
+
 def test_a_finished_run_is_left_as_it_is(name, whole):
     state, workdir = whole
     again = loop.train(long_run(name), workdir)

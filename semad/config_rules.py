@@ -1,0 +1,95 @@
+"""What configs may hold: choices, ranges, and which keys make a run another run."""
+
+from typing import Any
+
+from semad.losses import RESIDUALS
+from semad.methods import METHODS, autoencoder, ebgan, fanogan
+from semad.nets.layers import INITIALIZERS
+from semad.nets.thesis import PATCH_SIZES
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "method": tuple(METHODS),
+    "data.channels": (1, 3),
+    "data.patch_size": PATCH_SIZES,
+    "data.protocol": ("one_class_normal", "one_class_anomalous"),
+    "model.init": tuple(INITIALIZERS),
+    "score.threshold_rule": ("normal_quantile", "transductive"),
+    "score.degree": (1, 2),
+    "search.discrimination": ("features", "cross_entropy"),
+    "model.form": autoencoder.FORMS,
+    "loss.reconstruction": tuple(RESIDUALS),
+    "loss.encoder_objective": fanogan.ENCODER_OBJECTIVES,
+    "eval.checkpoint": ("newest", "best"),
+    "eval.protocol": ("auto", "thesis_tiles", "pixel", "one_class"),
+}
+
+# Keys whose choices depend on the method.
+OBJECTIVES: dict[str, tuple[str, ...]] = {
+    "fanogan": tuple(fanogan.OBJECTIVES),
+    "ebgan": ebgan.OBJECTIVES,
+    "encebgan": ebgan.OBJECTIVES,
+    "sencebgan": ebgan.OBJECTIVES,
+}
+
+# (lowest, highest), both allowed; None is no limit.
+RANGES: dict[str, tuple[float | None, float | None]] = {
+    "seed": (0, 2**31 - 1),
+    "population.seeds": (1, None),
+    "data.crops_per_image": (1, None),
+    "data.holdout": (0.01, 0.9),
+    "data.train_images": (1, None),
+    "data.test_images": (2, None),
+    "data.image_size": (64, None),
+    "model.width": (0.001, None),
+    "model.latent_dim": (1, None),
+    "model.leaky_slope": (0, 1),
+    "model.bn_momentum": (0, 1),
+    "optim.beta1": (0, 0.9999999),
+    "optim.beta2": (0, 0.9999999),
+    "train.batch_size": (2, None),
+    "train.epochs": (0, None),
+    "train.encoder_epochs": (0, None),
+    "train.return_epochs": (0, None),
+    "train.ema": (0, 0.9999999),
+    "train.log_every": (1, None),
+    "train.image_every": (1, None),
+    "train.checkpoint_every": (1, None),
+    "train.validate_every": (0, None),
+    "score.stride": (1, None),
+    "score.chunk": (0, None),
+    "score.smoothing": (0, 100),
+    "score.threshold_rate": (0.0, 1.0),
+    "score.reconstruction_weight": (0.0, 1.0),
+    "loss.critic_updates": (1, None),
+    "loss.generator_updates": (1, None),
+    "loss.noise": (0, None),
+    "loss.clip": (0, None),
+    "search.steps": (0, None),
+    "search.lr": (0, 10),
+    "search.weight": (0, 1),
+    "eval.max_items": (0, None),
+    "eval.max_holdout_items": (0, None),
+}
+
+# Keys whose type cannot be read off a stored null.
+OPTIONAL = {"data.dir": str, "data.flips": bool, "score.name": str}
+
+# Keys younger than some workdirs, with the value that leaves an old run what it was.
+ADDED: dict[str, Any] = {"score.smoothing": 0.0}
+
+# Of the phases in their order; a run may go on with more epochs of its last one.
+EPOCHS = ("train.epochs", "train.encoder_epochs", "train.return_epochs")
+
+# What a run may change when it goes on or is evaluated; anything else makes it another run.
+FREE = (
+    "eval.",
+    "score.",
+    "search.",
+    "data.dir",
+    "data.verify",
+    "preset",
+    "train.log_every",
+    "train.image_every",
+    "train.checkpoint_every",
+    "train.validate_every",
+)

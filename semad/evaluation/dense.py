@@ -1,0 +1,185 @@
+"""Evaluation pixel by pixel: dense maps of whole micrographs against their masks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from semad import backend, experiment
+from semad.data.patches import tile_items
+from semad.evaluation import figures, metrics, pixels
+from semad.evaluation.baselines import baseline_maps
+from semad.evaluation.protocols import subset, tile_labels
+from semad.evaluation.results import check_finite, summary
+from semad.experiment import Experiment
+from semad.scoring.batched import Scorer, Scoring, make_scorer
+from semad.scoring.maps import anomaly_maps, pool
+from semad.scoring.thresholds import threshold
+from semad.types import TrainState
+
+MapLists = dict[str, list[np.ndarray]]
+"""Score name -> a map (H, W) per image."""
+
+_HISTOGRAM_PIXELS = 200_000
+
+
+def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str) -> dict[str, Any]:
+    """Figures of all scores of all members, with overlays of the first member's maps.
+
+    The maps of one member are held in memory: 4 bytes per pixel and score. Beside the pixels'
+    figures, `tiles` has those of the thesis' tiles, each scored by the maximum and by the mean of
+    the map inside it.
+
+    Args:
+      run: of `semad.experiment.prepare`.
+      state: the population, stacked over its members.
+      folder: takes `maps/`, scores.npz and the figures.
+      name: of the score that the result is about.
+    """
+    chosen = subset(len(run.source.test), run.config.eval.max_items, run.config.seed)
+    images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
+    ids = [run.source.test_ids[i] for i in chosen]
+    scorer = make_scorer(run.method, maps=True)
+    members = []
+    for number, (one, step) in enumerate(
+        zip(experiment.members(run.config), state.step, strict=True)
+    ):
+        own = experiment.scoring_member(run, state, number)
+        test = _map(run, scorer, own, images, "mapping test images")
+        holdout = _map(run, scorer, own, run.holdout, "mapping held-out normal images")
+        own_figures = _member(run, test, holdout, masks, name)
+        members.append(one._asdict() | {"step": int(step)} | own_figures)
+        if number == 0:
+            counts = pixels.count(test[name], masks)
+            limit = own_figures["threshold"]["value"]
+            _draw(folder, images, masks, ids, test[name], holdout[name], limit, name)
+    baselines = _stack([baseline_maps(image) for image in images])
+    counted = {key: pixels.count(maps, masks) for key, maps in baselines.items()}
+    if members[0]["auroc"] is not None:
+        curves = {
+            key: pixels.curve(one)
+            for key, one in ({f"{run.method.name} {name}": counts} | counted).items()
+        }
+        figures.roc(folder / "roc.png", curves)
+        figures.precision_recall(folder / "pr.png", curves)
+    np.savez_compressed(folder / "scores.npz", image_ids=np.array(ids), **counts._asdict())
+    seed = run.config.seed
+    return summary(members, run.config.score.threshold_rule) | {
+        "n_test": sum(mask.size for mask in masks),
+        "n_anomalous": int(sum(mask.sum() for mask in masks)),
+        "n_available": sum(mask.size for mask in run.source.masks),
+        "n_images": len(images),
+        "baselines": {
+            key: pixels.figures(one) | {"intervals": pixels.intervals(one, seed)}
+            for key, one in counted.items()
+        },
+    }
+
+
+def _map(
+    run: Experiment, scorer: Scorer, own: Scoring, images: list[np.ndarray], label: str
+) -> MapLists:
+    settings = run.config.score
+    return _stack(
+        [
+            anomaly_maps(
+                scorer,
+                own,
+                image,
+                patch_size=run.draw.patch_size,
+                stride=min(settings.stride, run.draw.patch_size),
+                chunk=settings.chunk or backend.plan().score_chunk,
+                smoothing=settings.smoothing,
+            )
+            for image in tqdm(images, desc=label, unit="image", leave=False)
+        ]
+    )
+
+
+def _stack(maps: list[dict[str, np.ndarray]]) -> MapLists:
+    return {name: [one[name] for one in maps] for name in maps[0]}
+
+
+def _member(
+    run: Experiment, test: MapLists, holdout: MapLists, masks: list[np.ndarray], name: str
+) -> dict[str, Any]:
+    """Figures of one member; those of the score `name` also on top."""
+    settings, seed = run.config.score, run.config.seed
+    labels = np.concatenate([mask.ravel() for mask in masks])
+    scores = {}
+    for key, maps in test.items():
+        values, normal = (
+            np.concatenate([one.ravel() for one in part]) for part in (maps, holdout[key])
+        )
+        check_finite(key, values, normal)
+        limit = threshold(settings.threshold_rule, settings.threshold_rate, normal, values)
+        counts = pixels.count(maps, masks)
+        covered = [pixels.coverage(one, mask, limit) for one, mask in zip(maps, masks, strict=True)]
+        scores[key] = (
+            pixels.figures(counts)
+            | {"threshold": limit}
+            | metrics.at_threshold(labels, values, limit)
+            | {
+                "false_positive_rate": float((values[~labels] > limit).mean()),
+                "coverage": _coverage(np.concatenate(covered)),
+                "tiles": _tiles(run, maps, masks),
+                "intervals": pixels.intervals(counts, seed),
+            }
+        )
+    own = scores[name]
+    top = {key: own[key] for key in (*pixels.NAMES, "precision", "recall", "f1")}
+    rule = {"rule": settings.threshold_rule, "value": own["threshold"]}
+    return top | {"threshold": rule, "scores": scores}
+
+
+def _coverage(shares: np.ndarray) -> dict[str, float | int | None]:
+    """Of the defects: how many, what share of each is found, and how many not at all."""
+    if not shares.size:
+        return {"defects": 0, "mean": None, "median": None, "missed": None}
+    return {
+        "defects": len(shares),
+        "mean": float(shares.mean()),
+        "median": float(np.median(shares)),
+        "missed": int((shares == 0).sum()),
+    }
+
+
+def _tiles(
+    run: Experiment, maps: list[np.ndarray], masks: list[np.ndarray]
+) -> dict[str, dict[str, float | None]]:
+    """The thesis' tiles, scored by what the map holds inside them."""
+    size = run.draw.patch_size
+    items = tile_items(maps, size, run.config.score.stride)
+    labels = tile_labels(masks, items, size)
+    pooled = [
+        pool(values, items[items[:, 0] == number, 1:], size) for number, values in enumerate(maps)
+    ]
+    return {
+        how: metrics.ranking(labels, np.concatenate([one[how] for one in pooled]))
+        for how in pooled[0]
+    }
+
+
+def _draw(
+    folder: Path,
+    images: list[np.ndarray],
+    masks: list[np.ndarray],
+    ids: list[str],
+    maps: list[np.ndarray],
+    holdout: list[np.ndarray],
+    limit: float,
+    name: str,
+) -> None:
+    """Overlays, and a histogram of a fixed share of the pixels."""
+    (folder / "maps").mkdir()
+    for image, mask, key, values in zip(images, masks, ids, maps, strict=True):
+        path = folder / "maps" / f"{key.replace('/', '_')}.png"
+        figures.overlay(path, image, mask, values > limit)
+    labels, values, normal = (
+        np.concatenate([one.ravel() for one in part]) for part in (masks, maps, holdout)
+    )
+    every = 1 + len(values) // _HISTOGRAM_PIXELS
+    figures.histogram(
+        folder / "histogram.png", labels[::every], values[::every], normal[::every], limit, name
+    )

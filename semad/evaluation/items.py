@@ -1,0 +1,165 @@
+"""Evaluation item by item: tiles of micrographs, or images of a one-vs-rest set."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semad import backend, experiment
+from semad.data.patches import crops, stack, tile_items
+from semad.evaluation import figures, metrics
+from semad.evaluation.baselines import baseline_scores
+from semad.evaluation.protocols import ProtocolItems, protocol_items, resolve, subset
+from semad.evaluation.results import member_metrics, summary
+from semad.experiment import Experiment
+from semad.scoring.batched import Scores, make_scorer, score_items
+from semad.types import TrainState
+
+_SHOWN = 8  # normal and as many anomalous items in reconstructions.png
+
+
+class Items(NamedTuple):
+    """Everything that is scored, the same for all members."""
+
+    protocol: str
+    test: ProtocolItems
+    holdout: np.ndarray
+    available: int
+    shown: np.ndarray
+
+
+def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) -> dict[str, Any]:
+    """Figures of all scores of all members, with files and pictures.
+
+    Args:
+      run: of `semad.experiment.prepare`.
+      state: the population, stacked over its members.
+      folder: takes scores.npz and the figures.
+      name: of the score that the result is about.
+    """
+    items = choose_items(run)
+    settings = run.config.score
+    baselines = baseline_scores(run.source.test, items.test.items, run.draw.patch_size)
+    scored = _score(run, items, state)
+    members = [
+        one._asdict()
+        | {"step": int(step)}
+        | member_metrics(
+            items.test.labels,
+            test.values,
+            holdout.values,
+            name,
+            settings.threshold_rule,
+            settings.threshold_rate,
+        )
+        for one, step, (test, holdout) in zip(
+            experiment.members(run.config), state.step, scored, strict=True
+        )
+    ]
+    labels = items.test.labels
+    result = summary(members, settings.threshold_rule) | {
+        "n_test": len(labels),
+        "n_anomalous": int(labels.sum()),
+        "n_available": items.available,
+        "baselines": {key: metrics.ranking(labels, values) for key, values in baselines.items()},
+    }
+    _write_scores(folder, run, items, scored)
+    _draw(folder, run, items, result, name, scored[0], baselines)
+    return result
+
+
+def choose_items(run: Experiment) -> Items:
+    """The protocol's items, or a seeded subset of them, and the held-out normal ones.
+
+    Raises:
+      UserError: when the data does not suit the protocol.
+    """
+    settings, patch_size = run.config.eval, run.draw.patch_size
+    stride = run.config.score.stride
+    protocol = resolve(settings.protocol, run.source)
+    test = protocol_items(protocol, run.source, patch_size, stride)
+    rows = subset(len(test.labels), settings.max_items, run.config.seed)
+    chosen = ProtocolItems(test.items[rows], test.labels[rows])
+    holdout = tile_items(run.holdout, patch_size, stride)
+    holdout = holdout[subset(len(holdout), settings.max_holdout_items, run.config.seed)]
+    # By index, evenly spread: not by looks.
+    shown = [_spread(np.flatnonzero(chosen.labels == label)) for label in (False, True)]
+    return Items(protocol, chosen, holdout, len(test.labels), np.concatenate(shown))
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    if len(rows) <= _SHOWN:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, _SHOWN, dtype=int)]
+
+
+def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Scores, Scores]]:
+    """Scores of the test items and of the held-out normal ones, by each member."""
+    scorer = make_scorer(run.method)
+    settings = {
+        "patch_size": run.draw.patch_size,
+        "chunk": run.config.score.chunk or backend.plan().score_chunk,
+    }
+    parts = (
+        (run.source.test, items.test.items, items.shown, "scoring test items"),
+        (run.holdout, items.holdout, (), "scoring held-out normal items"),
+    )
+    scored = []
+    for number in range(len(experiment.members(run.config))):
+        own = experiment.scoring_member(run, state, number)
+        test, holdout = (
+            score_items(scorer, own, images, rows, keep=keep, label=label, **settings)
+            for images, rows, keep, label in parts
+        )
+        scored.append((test, holdout))
+    return scored
+
+
+def _write_scores(
+    folder: Path, run: Experiment, items: Items, scored: list[tuple[Scores, Scores]]
+) -> None:
+    """scores.npz: every raw score, (N,) or (members, N), beside labels and item ids."""
+    arrays = {
+        "labels": items.test.labels,
+        "items": items.test.items,
+        "image_ids": np.array(run.source.test_ids),
+        "holdout_items": items.holdout,
+    }
+    for prefix, which in (("score", 0), ("holdout_score", 1)):
+        for name in scored[0][which].values:
+            values = np.stack([pair[which].values[name] for pair in scored])
+            arrays[f"{prefix}/{name}"] = values[0] if len(scored) == 1 else values
+    np.savez_compressed(folder / "scores.npz", **arrays)
+
+
+def _draw(
+    folder: Path,
+    run: Experiment,
+    items: Items,
+    result: dict[str, Any],
+    name: str,
+    scored: tuple[Scores, Scores],
+    baselines: dict[str, np.ndarray],
+) -> None:
+    """The figures, of the first member."""
+    labels, (test, holdout) = items.test.labels, scored
+    first = result["members"][0] if "members" in result else result
+    if result["auroc"] is not None:
+        scores = {f"{run.method.name} {name}": test.values[name]} | baselines
+        curves = {key: figures.Curve(labels, values) for key, values in scores.items()}
+        figures.roc(folder / "roc.png", curves)
+        figures.precision_recall(folder / "pr.png", curves)
+    figures.histogram(
+        folder / "histogram.png",
+        labels,
+        test.values[name],
+        holdout.values[name],
+        first["threshold"]["value"],
+        name,
+    )
+    rows = items.shown
+    images = crops(stack(run.source.test), items.test.items[rows], run.draw.patch_size)
+    outputs = np.stack([test.reconstructions[int(row)] for row in rows])
+    figures.reconstructions(
+        folder / "reconstructions.png", np.asarray(images), outputs, labels[rows]
+    )

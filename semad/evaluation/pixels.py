@@ -1,0 +1,141 @@
+"""Pixel metrics: ROC, precision and recall, region overlap, coverage, and intervals over images.
+
+Scores of pixels are counted in bins, image by image, finely enough that a figure differs from that
+of the raw scores by less than 1e-3; so memory does not grow with what is computed of them, and a
+bootstrap over images only adds rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+from sklearn import metrics
+
+from semad.evaluation.figures import Curve
+
+BINS = 4096
+RESAMPLES = 200
+CONFIDENCE = 0.95
+FALSE_POSITIVE_RATE = 0.05
+"""At which the true-positive rate and the coverage are reported (Carrera et al. 2017)."""
+OVERLAP_LIMIT = 0.3
+"""Up to which false-positive rate the per-region overlap is averaged (Bergmann et al. 2020)."""
+
+NAMES = ("auroc", "average_precision", "tpr_at_fpr", "region_overlap")
+"""What `figures` returns."""
+
+_TOUCHING = np.ones((3, 3), bool)  # pixels that touch at a corner belong to one defect
+
+
+class Counts(NamedTuple):
+    """Pixels per image and bin, bins in ascending order of score.
+
+    Attributes:
+      normal, anomalous: int64 (images, bins).
+      overlap: (images, bins), summed over an image's defects, the share of the defect in the bin.
+      defects: int64 (images,), connected anomalous regions.
+    """
+
+    normal: np.ndarray
+    anomalous: np.ndarray
+    overlap: np.ndarray
+    defects: np.ndarray
+
+
+def bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Edges between bins: quantiles of all scores, and as many of the anomalous ones.
+
+    A defect's pixels are few; by their own quantiles precision and recall stay exact enough.
+    """
+    everything = np.concatenate([values.ravel() for values in maps])
+    anomalous = np.concatenate([values[mask] for values, mask in zip(maps, masks, strict=True)])
+    shares = np.linspace(0, 1, BINS // 2 + 1)[1:-1]
+    groups = [np.quantile(part, shares) for part in (everything, anomalous) if part.size]
+    return np.unique(np.concatenate(groups))
+
+
+def count(
+    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], edges: np.ndarray | None = None
+) -> Counts:
+    """Counts the pixels of score maps (H, W) under masks (H, W), True where anomalous."""
+    edges = bin_edges(maps, masks) if edges is None else edges
+    rows = [
+        _count_one(np.searchsorted(edges, values, side="right"), mask, len(edges) + 1)
+        for values, mask in zip(maps, masks, strict=True)
+    ]
+    return Counts(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+
+def _count_one(
+    bins: np.ndarray, mask: np.ndarray, total: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    regions, defects = ndimage.label(mask, _TOUCHING)
+    inside, region = bins[mask], regions[mask]
+    sizes = np.bincount(region, minlength=defects + 1)
+    overlap = np.bincount(inside, 1 / sizes[region], minlength=total)
+    normal, anomalous = (np.bincount(part, minlength=total) for part in (bins[~mask], inside))
+    return normal, anomalous, overlap, defects
+
+
+def curve(counts: Counts) -> Curve:
+    """All images together, scores by the numbers of their bins."""
+    parts = counts.normal.sum(axis=0), counts.anomalous.sum(axis=0)
+    size = len(parts[0])
+    labels, scores = np.repeat([False, True], size), np.tile(np.arange(size), 2)
+    weights = np.concatenate(parts)
+    kept = weights > 0
+    return Curve(labels[kept], scores[kept], weights[kept])
+
+
+def figures(counts: Counts) -> dict[str, float | None]:
+    """AUROC, average precision, TPR at 5 % FPR, and the per-region overlap up to FPR 0.3.
+
+    None for each, where only one class is present.
+    """
+    labels, scores, weights = curve(counts)
+    if labels.all() or not labels.any():
+        return dict.fromkeys(NAMES)
+    wrong, right, _ = metrics.roc_curve(labels, scores, sample_weight=weights)
+    values = (
+        metrics.auc(wrong, right),
+        metrics.average_precision_score(labels, scores, sample_weight=weights),
+        np.interp(FALSE_POSITIVE_RATE, wrong, right),
+        _region_overlap(counts),
+    )
+    return dict(zip(NAMES, map(float, values), strict=True))
+
+
+def _region_overlap(counts: Counts) -> float:
+    """The mean over defects of the share found, averaged over false-positive rates up to 0.3."""
+    normal, overlap = (part.sum(axis=0)[::-1] for part in (counts.normal, counts.overlap))
+    wrong = np.append(0, np.cumsum(normal)) / normal.sum()
+    found = np.append(0, np.cumsum(overlap)) / counts.defects.sum()
+    inside = wrong < OVERLAP_LIMIT
+    last = np.interp(OVERLAP_LIMIT, wrong, found)
+    area = metrics.auc(np.append(wrong[inside], OVERLAP_LIMIT), np.append(found[inside], last))
+    return area / OVERLAP_LIMIT
+
+
+def intervals(counts: Counts, seed: int) -> dict[str, list[float] | None]:
+    """95 % bootstrap intervals of `figures`, over images drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    images = len(counts.defects)
+    samples = []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, images, images)
+        samples.append(figures(Counts(*(part[rows] for part in counts))))
+    tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+    result: dict[str, Any] = {}
+    for name in samples[0]:
+        values = [sample[name] for sample in samples if sample[name] is not None]
+        result[name] = [float(np.quantile(values, tail)) for tail in tails] if values else None
+    return result
+
+
+def coverage(values: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
+    """The share of each connected defect whose score exceeds the threshold: (defects,)."""
+    regions, defects = ndimage.label(mask, _TOUCHING)
+    sizes = np.bincount(regions[mask], minlength=defects + 1)[1:]
+    found = np.bincount(regions[mask & (values > threshold)], minlength=defects + 1)[1:]
+    return found / sizes

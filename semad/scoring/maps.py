@@ -1,0 +1,109 @@
+"""Dense maps: an anomaly score for every pixel of an image, blended from overlapping patches.
+
+A patch's evidence is a value per pixel for the residual scores (`l1`, `l2`, `ssim`), and one value
+for all its pixels for the others. A pixel's score is the mean of what the patches over it say,
+weighted by a window that falls off smoothly towards a patch's borders, where reconstructions are
+worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from scipy import ndimage
+
+from semad.scoring.batched import Scorer, Scoring, cut, score_chunks
+
+Maps = dict[str, np.ndarray]
+"""Score name -> float32 (H, W), higher is more anomalous."""
+
+
+def positions(size: int, patch_size: int, stride: int) -> np.ndarray:
+    """Where patches start along an axis: every `stride` pixels, and once flush with the end.
+
+    Raises:
+      ValueError: for an axis shorter than a patch.
+    """
+    if size < patch_size:
+        raise ValueError(f"an image of {size} pixels is smaller than a patch of {patch_size}")
+    return np.unique(np.append(np.arange(0, size - patch_size + 1, stride), size - patch_size))
+
+
+def window(patch_size: int) -> np.ndarray:
+    """Hann's window without its zeros: (P, P), the weight of a patch's evidence."""
+    ramp = np.sin(np.pi * (np.arange(patch_size) + 0.5) / patch_size) ** 2
+    return np.outer(ramp, ramp).astype(np.float32)
+
+
+def anomaly_maps(
+    scorer: Scorer,
+    member: Scoring,
+    image: np.ndarray,
+    *,
+    patch_size: int,
+    stride: int,
+    chunk: int,
+    smoothing: float = 0.0,
+    names: Sequence[str] = (),
+) -> Maps:
+    """Maps of an image of any size from one patch up; every pixel is covered.
+
+    Args:
+      scorer: of `make_scorer(method, maps=True)`.
+      member: whose scores; the same for all images.
+      image: (H, W, C), uint8 or uint16.
+      patch_size: in pixels.
+      stride: pixels between patches; at most the patch size, or pixels would be left out.
+      chunk: patches per call; bounds memory.
+      smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
+      names: the scores to map; all of them if empty.
+
+    Raises:
+      ValueError: for an image smaller than a patch, or a stride larger than one.
+    """
+    if stride > patch_size:
+        raise ValueError(f"a stride of {stride} leaves gaps between patches of {patch_size}")
+    tops, lefts = (positions(size, patch_size, stride) for size in image.shape[:2])
+    corners = np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
+    weight = window(patch_size)
+    shares = np.zeros(image.shape[:2], np.float32)
+    sums: Maps = {}
+    patches = partial(_patches, image, corners, patch_size)
+    for start, evidence in score_chunks(scorer, member, patches, len(corners), chunk):
+        whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
+        parts = {
+            name: values * weight
+            for name, values in (whole | evidence.maps).items()
+            if not names or name in names
+        }
+        for number in range(len(evidence.reconstructions)):
+            top, left = corners[start + number]
+            place = slice(top, top + patch_size), slice(left, left + patch_size)
+            shares[place] += weight
+            for name, values in parts.items():
+                sums.setdefault(name, np.zeros_like(shares))[place] += values[number]
+    return {name: smooth(total / shares, smoothing) for name, total in sums.items()}
+
+
+def _patches(image: np.ndarray, corners: np.ndarray, patch_size: int, rows: slice) -> np.ndarray:
+    return cut(image, corners[rows], patch_size)
+
+
+def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian filter of σ pixels, mirrored at the borders; 0 changes nothing."""
+    return ndimage.gaussian_filter(values, sigma, mode="reflect") if sigma else values
+
+
+def pool(values: np.ndarray, corners: np.ndarray, patch_size: int) -> dict[str, np.ndarray]:
+    """Tile scores from a map (H, W): its maximum and its mean inside each tile.
+
+    Args:
+      values: one map.
+      corners: (N, 2), rows of (top, left).
+      patch_size: of the tiles.
+
+    Returns:
+      `max` and `mean` -> (N,).
+    """
+    tiles = cut(values[..., None], corners, patch_size)[..., 0]
+    return {"max": tiles.max(axis=(1, 2)), "mean": tiles.mean(axis=(1, 2))}

@@ -1,0 +1,136 @@
+"""Dense maps: coverage, blending, seams, one compilation, and what a tile makes of them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semad.scoring.batched import Evidence, Scoring, make_scorer
+from semad.scoring.maps import anomaly_maps, pool, positions, smooth, window
+from semad.training.state import init_population, member
+from tests import tiny
+
+RNG = np.random.default_rng(0)
+
+
+def draw(height, width):
+    return RNG.integers(0, 256, (height, width, 1), np.uint8)
+
+
+def scorer(member, patches):
+    """Pixels as a map, and the patch's mean as a score."""
+    images = jnp.asarray(patches, jnp.float32)
+    return Evidence({"mean": images.mean((1, 2, 3))}, {"pixel": images[..., 0]}, images)
+
+
+def maps(image, stride=4, score=scorer, **settings):
+    settings = {"patch_size": 16, "stride": stride, "chunk": 8} | settings
+    return anomaly_maps(score, None, image, **settings)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(16, [0]), (17, [0, 1]), (48, [0, 16, 32])])
+def test_positions_reach_the_end(size, expected):
+    assert positions(size, 16, 16).tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 31), (37, 23), (64, 48)])
+@pytest.mark.parametrize("stride", [3, 8, 16])
+def test_evidence_per_pixel_comes_back_at_every_pixel(shape, stride):
+    """Whatever the overlaps: all patches say the same of a pixel, so the blend must too."""
+    image = draw(*shape)
+    found = maps(image, stride)["pixel"]
+    assert found.shape == shape
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, image[..., 0], rtol=1e-5, atol=1e-4)
+
+
+def test_a_constant_image_has_no_seams():
+    found = maps(np.full((41, 37, 1), 77, np.uint8))
+    for values in found.values():
+        np.testing.assert_allclose(values, 77, rtol=1e-6)
+
+
+def test_a_shifted_image_has_the_shifted_map():
+    image = draw(64, 64)
+    first, second = maps(image)["mean"], maps(image[8:, 4:])["mean"]
+    np.testing.assert_allclose(first[8 + 16 : -16, 4 + 16 : -16], second[16:-16, 16:-16], rtol=1e-5)
+
+
+def test_a_score_of_patches_is_blended_by_the_window():
+    """Two patches side by side, half of each shared: the weighted mean, by hand."""
+    image = draw(16, 24)
+    left, right = image[:, :16].mean(), image[:, 8:].mean()
+    w = window(16)
+    expected = np.concatenate(
+        [
+            np.full((16, 8), left),
+            (w[:, 8:] * left + w[:, :8] * right) / (w[:, 8:] + w[:, :8]),
+            np.full((16, 8), right),
+        ],
+        axis=1,
+    )
+    np.testing.assert_allclose(maps(image, stride=8)["mean"], expected, rtol=1e-5)
+    assert (w > 0).all()
+
+
+def test_chunks_change_nothing():
+    image = draw(40, 40)
+    for name, values in maps(image, chunk=7).items():
+        np.testing.assert_allclose(values, maps(image, chunk=64)[name], rtol=1e-6)
+
+
+def test_what_cannot_be_mapped():
+    with pytest.raises(ValueError, match="smaller than a patch"):
+        maps(draw(15, 40))
+    with pytest.raises(ValueError, match="gaps"):
+        maps(draw(40, 40), stride=17)
+
+
+def test_names_choose():
+    assert maps(draw(16, 16), names=("pixel",)).keys() == {"pixel"}
+
+
+def test_smoothing_keeps_a_constant_and_spreads_a_point():
+    np.testing.assert_allclose(smooth(np.full((9, 9), 3.0), 2.0), 3.0)
+    point = np.zeros((41, 41))
+    point[20, 20] = 1
+    spread = smooth(point, 3.0)
+    assert spread.sum() == pytest.approx(1)
+    rows = np.arange(41) - 20
+    assert (spread.sum(axis=1) * rows**2).sum() == pytest.approx(9, rel=0.02)
+    assert smooth(point, 0) is point
+
+
+def test_pooling():
+    values = RNG.random((20, 30), np.float32)
+    corners = np.array([[0, 0], [4, 14]])
+    pooled = pool(values, corners, 16)
+    np.testing.assert_allclose(pooled["max"], [values[:16, :16].max(), values[4:, 14:].max()])
+    np.testing.assert_allclose(pooled["mean"][1], values[4:, 14:].mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_every_system_maps_images_of_any_size_by_one_program(name):
+    run = tiny.prepare(name)
+    weights = member(init_population(run.method, [0]), 0).ema
+    own = Scoring(weights, run.method.hparams, jax.random.key(0))
+    compiled = make_scorer(run.method, maps=True)
+    settings = {"patch_size": 16, "stride": 16, "chunk": 4}
+    for shape in ((16, 16), (33, 20)):
+        found = anomaly_maps(compiled, own, draw(*shape), **settings)
+        assert found.keys() >= {run.method.default_score, "l1", "l2", "ssim"}
+        assert all(values.shape == shape for values in found.values())
+        assert all(np.isfinite(values).all() for values in found.values())
+    assert compiled._cache_size() == 1
+
+
+def test_a_residual_map_has_the_residual_score_as_its_mean():
+    run = tiny.prepare("autoencoder")
+    weights = member(init_population(run.method, [0]), 0).ema
+    compiled = make_scorer(run.method, maps=True)
+    patches = np.stack([draw(16, 16) for _ in range(4)])
+    found = compiled(Scoring(weights, run.method.hparams, jax.random.key(0)), patches)
+    for name in ("l1", "l2"):
+        np.testing.assert_allclose(found.maps[name].mean((1, 2)), found.scores[name], rtol=1e-5)
+    inside = found.maps["ssim"][:, 5:-5, 5:-5]
+    np.testing.assert_allclose(inside.mean((1, 2)), found.scores["ssim"], rtol=1e-4)
