@@ -3,8 +3,10 @@
 import os
 import tempfile
 
+# Nearly all the time of these tests is compilation: half of it goes without optimisation.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 )
 
 # Tests train the same programs again and again, in this process and in those that they start:
