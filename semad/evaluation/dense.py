@@ -48,10 +48,10 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
         own = experiment.scoring_member(run, state, number)
         test = _map(run, scorer, own, images, "mapping test images")
         holdout = _map(run, scorer, own, run.holdout, "mapping held-out normal images")
-        own_figures = _member(run, test, holdout, masks, name)
+        own_figures, own_counts = _member(run, test, holdout, masks, name)
         members.append(one._asdict() | {"step": int(step)} | own_figures)
         if number == 0:
-            counts = pixels.count(test[name], masks)
+            counts = own_counts
             limit = own_figures["threshold"]["value"]
             _draw(folder, images, masks, ids, test[name], holdout[name], limit, name)
     baselines = _stack([baseline_maps(image) for image in images])
@@ -103,18 +103,18 @@ def _stack(maps: list[dict[str, np.ndarray]]) -> MapLists:
 
 def _member(
     run: Experiment, test: MapLists, holdout: MapLists, masks: list[np.ndarray], name: str
-) -> dict[str, Any]:
-    """Figures of one member; those of the score `name` also on top."""
+) -> tuple[dict[str, Any], pixels.Counts]:
+    """Figures of one member, those of the score `name` also on top, and that score's counts."""
     settings, seed = run.config.score, run.config.seed
     labels = np.concatenate([mask.ravel() for mask in masks])
-    scores = {}
+    scores, counted = {}, {}
     for key, maps in test.items():
         values, normal = (
             np.concatenate([one.ravel() for one in part]) for part in (maps, holdout[key])
         )
         check_finite(key, values, normal)
         limit = threshold(settings.threshold_rule, settings.threshold_rate, normal, values)
-        counts = pixels.count(maps, masks)
+        counts = counted[key] = pixels.count(maps, masks)
         covered = [pixels.coverage(one, mask, limit) for one, mask in zip(maps, masks, strict=True)]
         scores[key] = (
             pixels.figures(counts)
@@ -130,7 +130,7 @@ def _member(
     own = scores[name]
     top = {key: own[key] for key in (*pixels.NAMES, "precision", "recall", "f1")}
     rule = {"rule": settings.threshold_rule, "value": own["threshold"]}
-    return top | {"threshold": rule, "scores": scores}
+    return top | {"threshold": rule, "scores": scores}, counted[name]
 
 
 def _coverage(shares: np.ndarray) -> dict[str, float | int | None]:

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semad import backend, experiment
-from semad.data.patches import crops, stack, tile_items
+from semad.data.patches import normalise, tile_items
 from semad.evaluation import figures, metrics
 from semad.evaluation.baselines import baseline_scores
 from semad.evaluation.protocols import ProtocolItems, protocol_items, resolve, subset
 from semad.evaluation.results import member_metrics, summary
 from semad.experiment import Experiment
-from semad.scoring.batched import Scores, make_scorer, score_items
+from semad.scoring.batched import Scores, cut_items, make_scorer, score_items
 from semad.types import TrainState
 
 _SHOWN = 8  # normal and as many anomalous items in reconstructions.png
@@ -158,8 +158,8 @@ def _draw(
         name,
     )
     rows = items.shown
-    images = crops(stack(run.source.test), items.test.items[rows], run.draw.patch_size)
+    patches = cut_items(run.source.test, items.test.items[rows], run.draw.patch_size)
     outputs = np.stack([test.reconstructions[int(row)] for row in rows])
     figures.reconstructions(
-        folder / "reconstructions.png", np.asarray(images), outputs, labels[rows]
+        folder / "reconstructions.png", np.asarray(normalise(patches)), outputs, labels[rows]
     )

@@ -18,7 +18,7 @@ BINS = 4096
 RESAMPLES = 200
 CONFIDENCE = 0.95
 FALSE_POSITIVE_RATE = 0.05
-"""At which the true-positive rate and the coverage are reported (Carrera et al. 2017)."""
+"""At which the true-positive rate is reported."""
 OVERLAP_LIMIT = 0.3
 """Up to which false-positive rate the per-region overlap is averaged (Bergmann et al. 2020)."""
 
@@ -55,11 +55,9 @@ def bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.nda
     return np.unique(np.concatenate(groups))
 
 
-def count(
-    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], edges: np.ndarray | None = None
-) -> Counts:
+def count(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Counts:
     """Counts the pixels of score maps (H, W) under masks (H, W), True where anomalous."""
-    edges = bin_edges(maps, masks) if edges is None else edges
+    edges = bin_edges(maps, masks)
     rows = [
         _count_one(np.searchsorted(edges, values, side="right"), mask, len(edges) + 1)
         for values, mask in zip(maps, masks, strict=True)

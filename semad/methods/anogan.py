@@ -14,26 +14,14 @@ import ml_collections
 import optax
 
 from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
-from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style, tell_apart
+from semad.adversarial import CROSS_ENTROPY
+from semad.methods.common import Scored, adam, game_hparams, image_shape, make_game, style
 from semad.nets.thesis import Discriminator, Generator
 from semad.scoring.latent_search import search_latent
-from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Score, Update
+from semad.types import Hparams, Method, Net, Nets, Phase, Score, Update
 
-
-def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-    """Equation 2.4: x is real, G(z) is not."""
-    game = Game(key, batch.epoch, hparams)
-    return tell_apart(nets, batch.images, nets.generator(batch.z), game)
-
-
-def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-    """Equation 2.5 in its non-saturating form: G(z) should pass for real."""
-    game = Game(key, batch.epoch, hparams)
-    generated = nets.generator(batch.z)
-    judgement = nets.discriminator(game.show(generated, 0))
-    spread = adversarial.spread(generated, batch.images)
-    return game.persuade(CROSS_ENTROPY, judgement.logits), {"spread": spread}
+# Equations 2.4 and 2.5, the generator's in its non-saturating form.
+discriminator_loss, generator_loss = make_game(CROSS_ENTROPY)
 
 
 def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:

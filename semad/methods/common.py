@@ -8,9 +8,9 @@ import ml_collections
 import optax
 
 from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
+from semad.adversarial import CROSS_ENTROPY, Game, Objective
 from semad.nets.layers import Style
-from semad.types import Loss, Nets, Update
+from semad.types import Batch, Hparams, Loss, Nets, Update
 
 Scored = tuple[dict[str, jax.Array], jax.Array]
 Lossed = tuple[jax.Array, dict[str, jax.Array]]
@@ -58,6 +58,34 @@ def tell_apart(nets: Nets, images: jax.Array, generated: jax.Array, game: Game) 
     on_real = nets.discriminator(game.show(images, 0)).logits
     on_generated = nets.discriminator(game.show(generated, 1)).logits
     return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+
+
+def make_game(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss]:
+    """The losses of D and of G in the game of x against G(z), if asked with a gradient penalty."""
+
+    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """x is real, G(z) is not."""
+        game = Game(key, batch.epoch, hparams)
+        real, generated = game.show(batch.images, 0), game.show(nets.generator(batch.z), 1)
+        on_real, on_generated = nets.discriminator(real), nets.discriminator(generated)
+        loss, terms = game.discriminate(objective, on_real.logits, on_generated.logits)
+        if penalised:
+            apart = nets.unrecorded()
+            terms["penalty"] = game.penalty(
+                lambda images: apart.discriminator(images).logits, real, generated
+            )
+            loss += hparams["w_penalty"] * terms["penalty"]
+        return loss, terms
+
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """G(z) should pass for real."""
+        game = Game(key, batch.epoch, hparams)
+        generated = nets.generator(batch.z)
+        judgement = nets.discriminator(game.show(generated, 0))
+        spread = adversarial.spread(generated, batch.images)
+        return game.persuade(objective, judgement.logits), {"spread": spread}
+
+    return discriminator_loss, generator_loss
 
 
 def make_clip(limit: float) -> Callable[[dict], dict]:

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN, Game, Objective
+from semad import losses
+from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods.common import (
     Lossed,
     Scored,
@@ -26,6 +26,7 @@ from semad.methods.common import (
     game_hparams,
     gan_updates,
     image_shape,
+    make_game,
     residual,
     style,
 )
@@ -34,34 +35,6 @@ from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, U
 
 OBJECTIVES = {"gan": CROSS_ENTROPY, "wgan": WASSERSTEIN, "wgan_gp": WASSERSTEIN}
 ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
-
-
-def make_game(objective: Objective, penalised: bool) -> tuple[Loss, Loss]:
-    """The losses of the first phase, with or without a gradient penalty."""
-
-    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        """x is real, G(z) is not."""
-        game = Game(key, batch.epoch, hparams)
-        real, generated = game.show(batch.images, 0), game.show(nets.generator(batch.z), 1)
-        on_real, on_generated = nets.discriminator(real), nets.discriminator(generated)
-        loss, terms = game.discriminate(objective, on_real.logits, on_generated.logits)
-        if penalised:
-            apart = nets.unrecorded()
-            terms["penalty"] = game.penalty(
-                lambda images: apart.discriminator(images).logits, real, generated
-            )
-            loss += hparams["w_penalty"] * terms["penalty"]
-        return loss, terms
-
-    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        """G(z) should pass for real."""
-        game = Game(key, batch.epoch, hparams)
-        generated = nets.generator(batch.z)
-        judgement = nets.discriminator(game.show(generated, 0))
-        spread = adversarial.spread(generated, batch.images)
-        return game.persuade(objective, judgement.logits), {"spread": spread}
-
-    return discriminator_loss, generator_loss
 
 
 def make_encoder_loss(name: str, distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:

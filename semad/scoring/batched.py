@@ -83,6 +83,12 @@ def cut(image: np.ndarray, corners: np.ndarray, patch_size: int) -> np.ndarray:
     return np.moveaxis(windows[corners[:, 0], corners[:, 1]], 1, -1)
 
 
+def cut_items(images: Sequence[np.ndarray], items: np.ndarray, patch_size: int) -> np.ndarray:
+    """The patches of several images at items (N, 3), rows of (image, top, left): (N, P, P, C)."""
+    size = patch_size
+    return np.stack([images[i][y : y + size, x : x + size] for i, y, x in items])
+
+
 def score_chunks(
     scorer: Scorer,
     member: Scoring,
@@ -129,15 +135,13 @@ def score_items(
       label: for the progress bar.
     """
 
-    def patches(rows: slice) -> np.ndarray:
-        size = patch_size
-        return np.stack([images[i][y : y + size, x : x + size] for i, y, x in items[rows]])
-
     wanted = set(keep)
     parts: list[dict[str, np.ndarray]] = []
     reconstructions: dict[int, np.ndarray] = {}
     pace = Pace(label, len(items), "--config.eval.max_items scores a seeded subset")
-    chunks = score_chunks(scorer, member, patches, len(items), chunk)
+    chunks = score_chunks(
+        scorer, member, lambda rows: cut_items(images, items[rows], patch_size), len(items), chunk
+    )
     total = -(-len(items) // chunk)
     for start, evidence in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
         parts.append(evidence.scores)

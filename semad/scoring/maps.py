@@ -6,7 +6,6 @@ weighted by a window that falls off smoothly towards a patch's borders, where re
 worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -44,7 +43,6 @@ def anomaly_maps(
     stride: int,
     chunk: int,
     smoothing: float = 0.0,
-    names: Sequence[str] = (),
 ) -> Maps:
     """Maps of an image of any size from one patch up; every pixel is covered.
 
@@ -56,7 +54,6 @@ def anomaly_maps(
       stride: pixels between patches; at most the patch size, or pixels would be left out.
       chunk: patches per call; bounds memory.
       smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
-      names: the scores to map; all of them if empty.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
@@ -71,11 +68,7 @@ def anomaly_maps(
     patches = partial(_patches, image, corners, patch_size)
     for start, evidence in score_chunks(scorer, member, patches, len(corners), chunk):
         whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
-        parts = {
-            name: values * weight
-            for name, values in (whole | evidence.maps).items()
-            if not names or name in names
-        }
+        parts = {name: values * weight for name, values in (whole | evidence.maps).items()}
         for number in range(len(evidence.reconstructions)):
             top, left = corners[start + number]
             place = slice(top, top + patch_size), slice(left, left + patch_size)

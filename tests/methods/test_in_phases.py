@@ -10,7 +10,7 @@ import pytest
 from semad import losses
 from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods import ebgan, encebgan, fanogan, sencebgan
-from semad.methods.common import make_clip
+from semad.methods.common import make_clip, make_game
 from semad.training.state import init_population, member
 from tests import tiny
 from tests.methods.known import (
@@ -39,7 +39,7 @@ CRITIC = OFF | {"w_penalty": jnp.float32(10), "kappa": jnp.float32(2)}
 
 def test_fanogan_first_phase():
     on_real, on_generated = np.asarray(judge(X).logits), np.asarray(judge(generate(Z)).logits)
-    discriminator_loss, generator_loss = fanogan.make_game(WASSERSTEIN, penalised=True)
+    discriminator_loss, generator_loss = make_game(WASSERSTEIN, penalised=True)
     loss, terms = discriminator_loss(FANOGAN, BATCH, KEY, CRITIC)
     # The judge adds up five pixels, each twice: its slope is √(5·4) everywhere.
     penalty = (np.sqrt(20) - 1) ** 2
@@ -48,7 +48,7 @@ def test_fanogan_first_phase():
     assert loss == pytest.approx(float(expected), rel=1e-5)
     loss, _ = generator_loss(FANOGAN, BATCH, KEY, CRITIC)
     assert loss == pytest.approx(-on_generated.mean(), rel=1e-5)
-    discriminator_loss, generator_loss = fanogan.make_game(CROSS_ENTROPY, penalised=False)
+    discriminator_loss, generator_loss = make_game(CROSS_ENTROPY, penalised=False)
     loss, _ = discriminator_loss(FANOGAN, BATCH, KEY, CRITIC)
     assert loss == pytest.approx(float(real(on_real).mean() + fake(on_generated).mean()), rel=1e-5)
 

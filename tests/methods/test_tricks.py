@@ -10,7 +10,8 @@ import pytest
 
 from semad import losses
 from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN, switches
-from semad.methods import alad, anogan, bigan, ebgan, fanogan, ganomaly, sencebgan, skip_ganomaly
+from semad.methods import alad, anogan, bigan, ebgan, ganomaly, sencebgan, skip_ganomaly
+from semad.methods.common import make_game
 from semad.nets.thesis import Judgement
 from tests.methods import known
 from tests.methods.known import BATCH, KEY, OFF, X, nets
@@ -58,8 +59,8 @@ SYSTEMS = {
         skip_ganomaly.discriminator_loss, skip_ganomaly.make_generator_loss(losses.mean_absolute),
         None, SKIP,
     ),
-    "fanogan": (*fanogan.make_game(CROSS_ENTROPY, False), None, {}),
-    "fanogan_critic": (*fanogan.make_game(WASSERSTEIN, True), None, {}),
+    "fanogan": (*make_game(CROSS_ENTROPY, False), None, {}),
+    "fanogan_critic": (*make_game(WASSERSTEIN, True), None, {}),
     "sencebgan_xx": (
         sencebgan.make_discriminator_loss("xx"),
         sencebgan.with_game(sencebgan.return_loss, "xx"), None, {},
@@ -144,7 +145,7 @@ def test_all_images_that_a_judge_sees_are_noisy(name, loss):
         made = nets(**(NETS | other | judges))
         part = SYSTEMS[name][loss]
         if name == "fanogan_critic":  # the penalty's own points are seen inside a gradient
-            part = fanogan.make_game(WASSERSTEIN, False)[loss]
+            part = make_game(WASSERSTEIN, False)[loss]
         part(made, BATCH, KEY, hparams(tricks))
     assert len(seen["IN"]) == len(seen["none"]) > 0
     for clean, noisy in zip(seen["none"], seen["IN"], strict=True):

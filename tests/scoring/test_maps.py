@@ -86,10 +86,6 @@ def test_what_cannot_be_mapped():
         maps(draw(40, 40), stride=17)
 
 
-def test_names_choose():
-    assert maps(draw(16, 16), names=("pixel",)).keys() == {"pixel"}
-
-
 def test_smoothing_keeps_a_constant_and_spreads_a_point():
     np.testing.assert_allclose(smooth(np.full((9, 9), 3.0), 2.0), 3.0)
     point = np.zeros((41, 41))
