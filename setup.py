@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 # is inside because accelerator images ship it; the tests ran on 0.10.
 REQUIRES = [
     "absl-py>=2.5,<3",
+    "flatbuffers>=25.12,<26",  # jax.export serialises with it
     "flax>=0.12.8,<0.13",
     "jax>=0.10.2,<0.12",
     "jaxlib>=0.10.2,<0.12",
@@ -16,6 +17,7 @@ REQUIRES = [
     "optax>=0.2.8,<0.3",
     "orbax-checkpoint>=0.12.8,<0.13",
     "pillow>=13,<14",
+    "scikit-image>=0.26,<0.27",
     "scikit-learn>=1.9,<2",
     "scipy>=1.17,<2",
     "tensorboardX>=2.6.5,<3",
@@ -23,7 +25,12 @@ REQUIRES = [
     "tqdm>=4.70,<5",
 ]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
-TEST = ["pytest>=9.2,<10", "pytest-xdist>=3.8,<4", "ruff>=0.17.6,<0.18", "scikit-image>=0.26,<0.27"]
+TEST = [
+    "playwright>=1.65,<2",  # reports are opened in Chromium, where there is one
+    "pytest>=9.2,<10",
+    "pytest-xdist>=3.8,<4",
+    "ruff>=0.17.6,<0.18",
+]
 
 setup(
     name="semad",
@@ -34,7 +41,7 @@ setup(
     packages=find_packages(include=["semad", "semad.*"]),
     package_data={
         "semad.data": ["*.sha256"],
-        "semad.evaluation": ["templates/*.j2"],
+        "semad.reports": ["templates/*.j2"],
     },
     install_requires=REQUIRES + TFDS,
     extras_require={

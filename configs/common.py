@@ -22,7 +22,26 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     config.population.seeds = 1  # members trained together, seeded seed, seed + 1, ...
     config.population.tricks = "none"  # or all, or a list such as IN,SL+LF: each with every seed
 
-    config.data = data = ml_collections.ConfigDict()
+    config.data = _data()
+    config.model = _model()
+    config.lr = ml_collections.ConfigDict()  # one learning rate per net; each system names its own
+    config.optim = ml_collections.ConfigDict()
+    config.optim.beta1 = 0.5  # Adam
+    config.optim.beta2 = 0.999
+    config.train = _train()
+    config.score = _score()
+    config.eval = ml_collections.ConfigDict()
+    config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: tiles or one_class
+    config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches
+    config.eval.max_items = 0  # score a seeded subset of the items (pixel: images); 0: all
+    config.eval.max_holdout_items = 0  # the same for the held-out normal patches
+    if preset != "thesis":
+        {"small": _small, "smoke": _smoke}[preset](config)
+    return config
+
+
+def _data() -> ml_collections.ConfigDict:
+    data = ml_collections.ConfigDict()
     data.name = "nanotwice"  # nanotwice | nanofibres | folder | digits | tfds:<name>
     data.dir = config_dict.placeholder(str)  # where the data is, or goes
     data.verify = True  # nanotwice: compare the files with their published checksums
@@ -38,20 +57,21 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     data.train_images = 8  # nanofibres
     data.test_images = 16  # nanofibres: half of them free of anomalies
     data.image_size = 256  # nanofibres: height and width
+    return data
 
-    config.model = model = ml_collections.ConfigDict()
+
+def _model() -> ml_collections.ConfigDict:
+    model = ml_collections.ConfigDict()
     model.width = 1.0  # multiplies every channel count of the tables
     model.latent_dim = 256
     model.leaky_slope = 0.2
     model.bn_momentum = 0.8  # running = 0.8 · running + 0.2 · batch
     model.init = "normal"  # kernels: normal (0, 0.02) | xavier
+    return model
 
-    config.lr = ml_collections.ConfigDict()  # one learning rate per net; each system names its own
-    config.optim = ml_collections.ConfigDict()
-    config.optim.beta1 = 0.5  # Adam
-    config.optim.beta2 = 0.999
 
-    config.train = train = ml_collections.ConfigDict()
+def _train() -> ml_collections.ConfigDict:
+    train = ml_collections.ConfigDict()
     train.batch_size = 64
     train.epochs = 50
     train.ema = 0.999  # decay of the weights used at test time
@@ -59,40 +79,44 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     train.image_every = 1_000  # steps between sample images in TensorBoard
     train.checkpoint_every = 1_000  # steps
     train.validate_every = 1_000  # steps between reconstructions of held-out patches; 0: never
+    return train
 
-    config.score = score = ml_collections.ConfigDict()
+
+def _score() -> ml_collections.ConfigDict:
+    score = ml_collections.ConfigDict()
     score.name = config_dict.placeholder(str)  # unset: the system's own default
     score.stride = 16  # pixels between tiles, or between the patches that a map is blended of
-    score.smoothing = 0.0  # pixel: σ in pixels of a Gaussian filter over the map
+    score.smoothing = 0.0  # maps: σ in pixels of a Gaussian filter over them
+    score.pooling = "max"  # an image's score from its map: max (of min_area pixels) | mean
+    score.min_area = 20  # pixels of the smallest defect
     score.chunk = 0  # patches scored per call, bounds memory; 0: by backend
     score.threshold_rule = "normal_quantile"  # or transductive: a quantile of the *test* scores
-    score.threshold_rate = 0.05  # share of the scores above the threshold
+    score.threshold_rate = 0.05  # of false positives among normal tiles, pixels and images
+    score.nm_per_pixel = config_dict.placeholder(float)  # unset: as the microscope's tags say
+    score.data_bar = 0  # rows at the bottom to leave out of what is scored; -1: by the tags
+    return score
 
-    config.eval = ml_collections.ConfigDict()
-    config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: tiles or one_class
-    config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches
-    config.eval.max_items = 0  # score a seeded subset of the items (pixel: images); 0: all
-    config.eval.max_holdout_items = 0  # the same for the held-out normal patches
 
-    if preset == "small":
-        data.crops_per_image = 2_048
-        model.width = 0.25
-        train.epochs = 6
-        train.checkpoint_every = 500
-        train.validate_every = 100
-        train.image_every = 500
-    if preset == "smoke":
-        data.name = "nanofibres"
-        data.train_images = 4
-        data.test_images = 4
-        data.image_size = 128
-        data.crops_per_image = 256
-        model.width = 0.0625
-        model.latent_dim = 16
-        train.batch_size = 32
-        train.epochs = 2
-        train.log_every = 8
-        train.image_every = 32
-        train.checkpoint_every = 32
-        train.validate_every = 16
-    return config
+def _small(config: ml_collections.ConfigDict) -> None:
+    config.data.crops_per_image = 2_048
+    config.model.width = 0.25
+    config.train.epochs = 6
+    config.train.checkpoint_every = 500
+    config.train.validate_every = 100
+    config.train.image_every = 500
+
+
+def _smoke(config: ml_collections.ConfigDict) -> None:
+    config.data.name = "nanofibres"
+    config.data.train_images = 4
+    config.data.test_images = 4
+    config.data.image_size = 128
+    config.data.crops_per_image = 256
+    config.model.width = 0.0625
+    config.model.latent_dim = 16
+    config.train.batch_size = 32
+    config.train.epochs = 2
+    config.train.log_every = 8
+    config.train.image_every = 32
+    config.train.checkpoint_every = 32
+    config.train.validate_every = 16

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from semad import config, experiment
 from semad.evaluation.evaluate import evaluate
-from semad.evaluation.report import format_figure
 from semad.launch import one_line_errors
+from semad.reports.render import format_figure
 
 
 def main() -> None:

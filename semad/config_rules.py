@@ -6,6 +6,7 @@ from semad.losses import RESIDUALS
 from semad.methods import METHODS, autoencoder, ebgan, fanogan
 from semad.nets.layers import INITIALIZERS
 from semad.nets.thesis import PATCH_SIZES
+from semad.scoring.regions import POOLINGS
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "method": tuple(METHODS),
@@ -14,6 +15,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "data.protocol": ("one_class_normal", "one_class_anomalous"),
     "model.init": tuple(INITIALIZERS),
     "score.threshold_rule": ("normal_quantile", "transductive"),
+    "score.pooling": POOLINGS,
     "score.degree": (1, 2),
     "search.discrimination": ("features", "cross_entropy"),
     "model.form": autoencoder.FORMS,
@@ -58,6 +60,9 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "score.stride": (1, None),
     "score.chunk": (0, None),
     "score.smoothing": (0, 100),
+    "score.min_area": (1, None),
+    "score.nm_per_pixel": (1e-6, None),
+    "score.data_bar": (-1, None),
     "score.threshold_rate": (0.0, 1.0),
     "score.reconstruction_weight": (0.0, 1.0),
     "loss.critic_updates": (1, None),
@@ -72,10 +77,21 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 }
 
 # Keys whose type cannot be read off a stored null.
-OPTIONAL = {"data.dir": str, "data.flips": bool, "score.name": str}
+OPTIONAL = {
+    "data.dir": str,
+    "data.flips": bool,
+    "score.name": str,
+    "score.nm_per_pixel": float,
+}
 
 # Keys younger than some workdirs, with the value that leaves an old run what it was.
-ADDED: dict[str, Any] = {"score.smoothing": 0.0}
+ADDED: dict[str, Any] = {
+    "score.smoothing": 0.0,
+    "score.pooling": "max",
+    "score.min_area": 20,
+    "score.nm_per_pixel": None,
+    "score.data_bar": 0,
+}
 
 # Of the phases in their order; a run may go on with more epochs of its last one.
 EPOCHS = ("train.epochs", "train.encoder_epochs", "train.return_epochs")

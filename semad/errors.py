@@ -11,3 +11,9 @@ class TrainingDiverged(UserError):
     """A loss or a parameter became NaN or infinite; the last good checkpoint is kept."""
 
     exit_code = 3
+
+
+class SomeUnreadable(UserError):
+    """Some images could not be read; the others were inspected."""
+
+    exit_code = 4

@@ -1,5 +1,6 @@
 """A config made concrete: its method, its data, and how training draws from it."""
 
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,16 @@ from semad.data import patches
 from semad.data.patches import Draw, Stack
 from semad.data.source import Source
 from semad.errors import UserError
+from semad.files import write_bytes
 from semad.keys import Purpose, derive
 from semad.methods import METHODS
 from semad.scoring.batched import Scoring, make_scorer
 from semad.training.checkpoints import Checkpoints
 from semad.training.state import init_population, member
 from semad.types import Hparams, Method, TrainState
+
+HOLDOUT_FILE = "holdout.npz"
+HOLDOUT_PIXELS = 2**25
 
 
 class Experiment(NamedTuple):
@@ -42,17 +47,27 @@ class Experiment(NamedTuple):
     draw: Draw
 
 
-def prepare(config: ml_collections.ConfigDict) -> Experiment:
-    """Reads the data and builds the method.
+def build(config: ml_collections.ConfigDict) -> Method:
+    """The method of a config.
 
     Raises:
-      UserError: for a bad value, bad data, or data that does not suit the config.
+      UserError: for a bad value, or one that does not suit the method.
     """
     configs.validate(config)
     method = METHODS[config.method](config)
     check_score_name(config, method)
     hparams(config, method)
-    source = patches.fit(data.load(config.data), config.data.patch_size)
+    return method
+
+
+def prepare(config: ml_collections.ConfigDict, source: Source | None = None) -> Experiment:
+    """Builds the method, and reads the data unless they are given.
+
+    Raises:
+      UserError: for a bad value, bad data, or data that does not suit the config.
+    """
+    method = build(config)
+    source = patches.fit(source or data.load(config.data), config.data.patch_size)
     train, holdout = patches.split_holdout(source, config.data.holdout, config.data.patch_size)
     flips = config.data.flips
     draw = Draw(
@@ -70,7 +85,7 @@ def check_score_name(config: ml_collections.ConfigDict, method: Method) -> None:
     Raises:
       UserError: for a score that the method does not have.
     """
-    name = config.score.name or method.default_score
+    name = score_name(config, method)
     size, channels = config.data.patch_size, config.data.channels
     like = jax.eval_shape(lambda: init_population(method, [0]))
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), like.ema)
@@ -164,9 +179,48 @@ def restore(workdir: Path, config: ml_collections.ConfigDict, method: Method) ->
         return checkpoints.restore(like)
 
 
-def scoring_member(run: Experiment, state: TrainState, number: int) -> Scoring:
+def scoring_member(
+    config: ml_collections.ConfigDict, method: Method, state: TrainState, number: int
+) -> Scoring:
     """One member of a population, as it scores."""
     one = member(state, number)
-    scalars = hparams(run.config, run.method)
+    scalars = hparams(config, method)
     own = {name: values[number] for name, values in scalars.items()}
     return Scoring(one.ema, own, derive(one.key, Purpose.SCORING))
+
+
+def score_name(config: ml_collections.ConfigDict, method: Method) -> str:
+    """The score that results are about."""
+    return config.score.name or method.default_score
+
+
+def store(workdir: Path, run: Experiment) -> None:
+    """Writes config, versions and the held-out normal images, of which thresholds are made.
+
+    Of many images as many are kept, evenly spread, as `HOLDOUT_PIXELS` allow.
+    """
+    configs.store(workdir, run.config, run.source.train)
+    holdout = run.holdout
+    keep = max(1, min(len(holdout), HOLDOUT_PIXELS // max(image.size for image in holdout)))
+    chosen = np.linspace(0, len(holdout) - 1, keep, dtype=int)
+    arrays = {f"image_{number:05d}": holdout[number] for number in chosen}
+    write_bytes(workdir / HOLDOUT_FILE, lambda file: np.savez_compressed(file, **arrays))
+
+
+def load_holdout(workdir: Path) -> list[np.ndarray]:
+    """The held-out normal images of a workdir.
+
+    Raises:
+      UserError: when they are not there.
+    """
+    path = workdir / HOLDOUT_FILE
+    if not path.is_file():
+        raise UserError(
+            f"{workdir}: {HOLDOUT_FILE} is missing, so there is no threshold; call --mode train "
+            "again with the run's own --config: it writes the file and trains no further"
+        )
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return [arrays[name] for name in sorted(arrays)]
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: damaged ({error}); remove it, and call --mode train") from error

@@ -2,16 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or none."""
+    # A file name that is no valid UTF-8 may be part of the text.
+    write_bytes(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+
+
+def write_bytes(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a whole file or none, by a function that is given the opened file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    with part.open("wb") as file:
+        write(file)
     part.replace(path)
 
 

@@ -14,14 +14,21 @@ from ml_collections import config_flags
 
 from semad import config as configs
 from semad import experiment
-from semad.errors import UserError
+from semad.detector import Detector, load
+from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check, evaluate
-from semad.evaluation.report import format_figure
+from semad.export import export
+from semad.inspection.inspect import inspect
+from semad.inspection.records import UNREADABLE
+from semad.reports.inspection import write_report as write_inspection
+from semad.reports.render import format_figure
+from semad.reports.run import write_report
 from semad.training.loop import train
 
 _log = logging.getLogger("semad")
 
-MODES = ("train_and_evaluate", "train", "evaluate")
+MODES = ("train_and_evaluate", "train", "evaluate", "score", "export")
+_RESTORING = ("evaluate", "score", "export")
 
 
 @contextmanager
@@ -117,25 +124,76 @@ def _shorten(error: Exception) -> str:
     return " ".join(lines)
 
 
-def run(mode: str, workdir: Path, config: ml_collections.ConfigDict) -> None:
-    """Trains, evaluates, or both.
+def run(
+    mode: str,
+    workdir: Path,
+    config: ml_collections.ConfigDict,
+    images: Path | None = None,
+    output: Path | None = None,
+) -> None:
+    """Trains, evaluates, inspects new images, or exports.
 
     Args:
       mode: one of `MODES`.
       workdir: the run's folder; made when training.
       config: the run's config with overrides.
+      images: to inspect, a file or a folder; `score` only.
+      output: takes the results of `score` and `export`.
 
     Raises:
       UserError: for everything a user can cause.
     """
+    _check_paths(mode, images, output)
     devices = ", ".join(device.device_kind for device in jax.devices())
     _log.info("%s on %s (%s)", mode, jax.default_backend(), devices)
     if (workdir / "config.json").is_file() or (workdir / "checkpoints").exists():
         configs.check_same_run(workdir, config)
-    elif mode == "evaluate":
+    elif mode in _RESTORING:
         configs.load(workdir)  # says what is missing
-    if mode == "evaluate":
+    if mode in _RESTORING:
         experiment.check_has_checkpoint(workdir)
+    if mode == "score":
+        _inspect(load(workdir, config=config), images, output)
+    elif mode == "export":
+        path = export(load(workdir, config=config), output or workdir / "export")
+        _log.info("exported: %s", path)
+    else:
+        _train_and_evaluate(mode, workdir, config)
+
+
+def _check_paths(mode: str, images: Path | None, output: Path | None) -> None:
+    example = "python main.py --workdir runs/bigan --mode score --images folder --output out"
+    if mode == "score" and (images is None or output is None):
+        missing = "--images" if images is None else "--output"
+        raise UserError(f"--mode score needs {missing}; for example: {example}")
+    if mode != "score" and images is not None:
+        raise UserError(f"--images is for --mode score; for example: {example}")
+    if mode not in ("score", "export") and output is not None:
+        raise UserError("--output is for --mode score and --mode export; runs write to --workdir")
+
+
+def _inspect(detector: Detector, images: Path, output: Path) -> None:
+    """Inspects new images.
+
+    Raises:
+      SomeUnreadable: at the end, when there were images that could not be read.
+    """
+    inspection = inspect(detector, images, output)
+    write_inspection(detector, output, inspection)
+    records = inspection.records
+    bad = sum(one["verdict"] == UNREADABLE for one in records)
+    anomalous = sum(one["verdict"] == "anomalous" for one in records)
+    _log.info(
+        "%d images: %d anomalous, %d normal, %d unreadable; %d scored now, in %.0f s",
+        *(len(records), anomalous, len(records) - anomalous - bad, bad),
+        *(inspection.scored, inspection.seconds),
+    )
+    _log.info("report: %s; scores.csv and defects.csv beside it", output / "report.html")
+    if bad:
+        raise SomeUnreadable(f"{bad} of {len(records)} files could not be read; see scores.csv")
+
+
+def _train_and_evaluate(mode: str, workdir: Path, config: ml_collections.ConfigDict) -> None:
     prepared = experiment.prepare(config)
     configs.check_same_data(workdir, prepared.source.train)
     if mode != "train":
@@ -143,7 +201,7 @@ def run(mode: str, workdir: Path, config: ml_collections.ConfigDict) -> None:
     if mode == "evaluate":
         state = experiment.restore(workdir, config, prepared.method)
     else:
-        configs.store(workdir, config, prepared.source.train)
+        experiment.store(workdir, prepared)
         state = train(prepared, workdir)
         if mode != "train" and config.eval.checkpoint == "best":
             state = experiment.restore(workdir, config, prepared.method)
@@ -151,6 +209,7 @@ def run(mode: str, workdir: Path, config: ml_collections.ConfigDict) -> None:
             "trained to step %d; checkpoints, log and TensorBoard in %s", state.step[0], workdir
         )
     if mode == "train":
+        write_report(workdir, config)
         return
     result = evaluate(prepared, state, workdir)
     folder = workdir / "evaluation" / result["protocol"]

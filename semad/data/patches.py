@@ -144,12 +144,17 @@ def fit(source: Source, patch_size: int) -> Source:
                     )
         return source
     return source._replace(
-        train=[_pad(image, patch_size, source.name) for image in source.train],
-        test=[_pad(image, patch_size, source.name) for image in source.test],
+        train=[pad(image, patch_size, source.name) for image in source.train],
+        test=[pad(image, patch_size, source.name) for image in source.test],
     )
 
 
-def _pad(image: np.ndarray, patch_size: int, name: str) -> np.ndarray:
+def pad(image: np.ndarray, patch_size: int, name: str) -> np.ndarray:
+    """An item (height, width, C) of at most a patch in size, padded to one with zeros evenly.
+
+    Raises:
+      UserError: for a larger one; `name` says whose.
+    """
     height, width = image.shape[:2]
     if max(height, width) > patch_size:
         raise UserError(

@@ -10,11 +10,13 @@ from semad import backend, experiment
 from semad.data.patches import tile_items
 from semad.evaluation import figures, metrics, pixels
 from semad.evaluation.baselines import baseline_maps
+from semad.evaluation.per_image import of_maps
 from semad.evaluation.protocols import subset, tile_labels
 from semad.evaluation.results import check_finite, summary
 from semad.experiment import Experiment
+from semad.pace import Pace
 from semad.scoring.batched import Scorer, Scoring, make_scorer
-from semad.scoring.maps import anomaly_maps, pool
+from semad.scoring.maps import map_images, pool
 from semad.scoring.thresholds import threshold
 from semad.types import TrainState
 
@@ -22,6 +24,7 @@ MapLists = dict[str, list[np.ndarray]]
 """Score name -> a map (H, W) per image."""
 
 _HISTOGRAM_PIXELS = 200_000
+_CASES = 2  # best and as many worst
 
 
 def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str) -> dict[str, Any]:
@@ -29,7 +32,7 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
 
     The maps of one member are held in memory: 4 bytes per pixel and score. Beside the pixels'
     figures, `tiles` has those of the thesis' tiles, each scored by the maximum and by the mean of
-    the map inside it.
+    the map inside it. Rows per image, and how thresholds hold, are of the first member.
 
     Args:
       run: of `semad.experiment.prepare`.
@@ -45,7 +48,7 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     for number, (one, step) in enumerate(
         zip(experiment.members(run.config), state.step, strict=True)
     ):
-        own = experiment.scoring_member(run, state, number)
+        own = experiment.scoring_member(run.config, run.method, state, number)
         test = _map(run, scorer, own, images, "mapping test images")
         holdout = _map(run, scorer, own, run.holdout, "mapping held-out normal images")
         own_figures, own_counts = _member(run, test, holdout, masks, name)
@@ -54,6 +57,8 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
             counts = own_counts
             limit = own_figures["threshold"]["value"]
             _draw(folder, images, masks, ids, test[name], holdout[name], limit, name)
+            whole = of_maps(test[name], holdout[name], masks, ids, run.config.score)
+            _draw_cases(folder, images, masks, test[name], whole["images"])
     baselines = _stack([baseline_maps(image) for image in images])
     counted = {key: pixels.count(maps, masks) for key, maps in baselines.items()}
     if members[0]["auroc"] is not None:
@@ -65,36 +70,41 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
         figures.precision_recall(folder / "pr.png", curves)
     np.savez_compressed(folder / "scores.npz", image_ids=np.array(ids), **counts._asdict())
     seed = run.config.seed
-    return summary(members, run.config.score.threshold_rule) | {
-        "n_test": sum(mask.size for mask in masks),
-        "n_anomalous": int(sum(mask.sum() for mask in masks)),
-        "n_available": sum(mask.size for mask in run.source.masks),
-        "n_images": len(images),
-        "baselines": {
-            key: pixels.figures(one) | {"intervals": pixels.intervals(one, seed)}
-            for key, one in counted.items()
-        },
-    }
+    return (
+        summary(members, run.config.score.threshold_rule)
+        | whole
+        | {
+            "n_test": sum(mask.size for mask in masks),
+            "n_anomalous": int(sum(mask.sum() for mask in masks)),
+            "n_available": sum(mask.size for mask in run.source.masks),
+            "n_images": len(images),
+            "baselines": {
+                key: pixels.figures(one) | {"intervals": pixels.intervals(one, seed)}
+                for key, one in counted.items()
+            },
+        }
+    )
 
 
 def _map(
     run: Experiment, scorer: Scorer, own: Scoring, images: list[np.ndarray], label: str
 ) -> MapLists:
     settings = run.config.score
-    return _stack(
-        [
-            anomaly_maps(
-                scorer,
-                own,
-                image,
-                patch_size=run.draw.patch_size,
-                stride=min(settings.stride, run.draw.patch_size),
-                chunk=settings.chunk or backend.plan().score_chunk,
-                smoothing=settings.smoothing,
-            )
-            for image in tqdm(images, desc=label, unit="image", leave=False)
-        ]
+    maps = map_images(
+        scorer,
+        own,
+        images,
+        patch_size=run.draw.patch_size,
+        stride=settings.stride,
+        chunk=settings.chunk or backend.plan().score_chunk,
+        smoothing=settings.smoothing,
     )
+    pace = Pace(label, len(images), "a larger --config.score.stride is quicker")
+    found = []
+    for one in tqdm(maps, label, len(images), unit="image", leave=False):
+        found.append(one)
+        pace.tick(len(found))
+    return _stack(found)
 
 
 def _stack(maps: list[dict[str, np.ndarray]]) -> MapLists:
@@ -183,3 +193,26 @@ def _draw(
     figures.histogram(
         folder / "histogram.png", labels[::every], values[::every], normal[::every], limit, name
     )
+
+
+def _draw_cases(
+    folder: Path,
+    images: list[np.ndarray],
+    masks: list[np.ndarray],
+    maps: list[np.ndarray],
+    rows: list[dict[str, Any]],
+) -> None:
+    """The images whose maps rank their own pixels best and worst, by average precision."""
+    ranked = [i for i, row in enumerate(rows) if row["average_precision"] is not None]
+    ranked.sort(key=lambda i: -rows[i]["average_precision"])
+    chosen = dict.fromkeys(ranked[:_CASES] + ranked[-_CASES:])
+    if chosen:
+        cases = {
+            f"{rows[i]['image']}: average precision {rows[i]['average_precision']:.3f}": (
+                images[i],
+                masks[i],
+                maps[i],
+            )
+            for i in chosen
+        }
+        figures.map_cases(folder / "cases.png", cases)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from semad import config
+from semad.errors import UserError
 from semad.evaluation.dense import evaluate_pixels
 from semad.evaluation.items import choose_items, evaluate_items
 from semad.evaluation.protocols import resolve
-from semad.evaluation.report import write_report
-from semad.experiment import Experiment
+from semad.experiment import Experiment, score_name
 from semad.files import new_folder, write_text
+from semad.reports.run import write_report
 from semad.training.logs import training_seconds
 from semad.types import TrainState
 
@@ -24,6 +25,11 @@ def check(run: Experiment) -> None:
     """
     if resolve(run.config.eval.protocol, run.source) != "pixel":
         choose_items(run)
+    elif run.config.score.stride > run.draw.patch_size:
+        raise UserError(
+            f"config.score.stride is {run.config.score.stride}, which leaves pixels without a "
+            f"score; it must be at most the patch size of {run.draw.patch_size}"
+        )
 
 
 def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any]:
@@ -43,7 +49,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
     """
     start = time.perf_counter()
     protocol = resolve(run.config.eval.protocol, run.source)
-    name = run.config.score.name or run.method.default_score
+    name = score_name(run.config, run.method)
     part = evaluate_pixels if protocol == "pixel" else evaluate_items
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
     with new_folder(workdir / "evaluation" / protocol) as folder:
@@ -60,5 +66,5 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
             "config": json.loads(run.config.to_json()),
         }
         write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
-        write_report(workdir / "report.html", folder, result)
+        write_report(workdir, run.config, result, folder)
     return result

@@ -1,15 +1,18 @@
 """Figures of an evaluation, drawn by matplotlib without a display."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy import ndimage
 from sklearn import metrics
 
 _DPI = 120
+_OUTLINE = (255, 120, 0)
 
 
 def _axes(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
@@ -118,10 +121,95 @@ def overlay(path: Path, image: np.ndarray, mask: np.ndarray, found: np.ndarray) 
       mask: bool (H, W), what is anomalous.
       found: bool (H, W), what exceeds the threshold.
     """
-    grey = image.mean(axis=2) * (255 / np.iinfo(image.dtype).max)
-    picture = np.repeat(grey[..., None], 3, axis=2)
+    picture = np.repeat(_grey(image)[..., None], 3, axis=2).astype(np.float32)
     # Red, green and blue, in this order.
     for channel, where in enumerate((found & ~mask, found & mask, mask & ~found)):
         picture[where] *= 0.6
         picture[where, channel] += 0.4 * 255
     Image.fromarray(picture.round().astype(np.uint8)).save(path)
+
+
+def outline(
+    image: np.ndarray, mask: np.ndarray, boxes: Sequence[tuple[int, int, int, int]]
+) -> Image.Image:
+    """A micrograph with its defects outlined and numbered.
+
+    Args:
+      image: (H, W, C), uint8 or uint16; shown from its darkest to its brightest value.
+      mask: bool (H, W), the defects.
+      boxes: top, left, bottom, right of each, in the order of their numbers.
+    """
+    grey = image.mean(axis=2, dtype=np.float32)
+    low, high = float(grey.min()), float(grey.max())
+    grey = (grey - low) * (255 / max(high - low, 1))
+    picture = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    edge = mask & ~ndimage.binary_erosion(mask, np.ones((3, 3), bool), 2)
+    picture[edge] = _OUTLINE
+    shown = Image.fromarray(picture)
+    draw = ImageDraw.Draw(shown)
+    for number, (top, left, _, _) in enumerate(boxes, 1):
+        draw.text((left, max(0, top - 12)), str(number), fill=_OUTLINE, stroke_width=1)
+    return shown
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """The whole range of the dtype as 0 to 255, float32 (H, W)."""
+    return image.mean(axis=2, dtype=np.float32) * np.float32(255 / np.iinfo(image.dtype).max)
+
+
+def training(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Losses over the steps, a panel per update and a line per member.
+
+    Args:
+      path: of the PNG.
+      lines: of log.jsonl.
+    """
+    names = sorted({key for line in lines for key in line if key.endswith("/loss")})
+    figure = Figure(figsize=(4 * max(1, len(names)), 3), layout="constrained")
+    for axes, name in zip(
+        figure.subplots(1, len(names) or 1, squeeze=False)[0], names, strict=False
+    ):
+        kept = [line for line in lines if name in line]
+        values = np.array([np.atleast_1d(line[name]) for line in kept])
+        axes.plot([line["step"] for line in kept], values, marker=".", linewidth=1)
+        axes.set(title=name, xlabel="step")
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=_DPI)
+
+
+def image_scores(path: Path | BinaryIO, scores: Sequence[float], threshold: float) -> None:
+    """How the scores of inspected images spread, and the threshold."""
+    figure, axes = _axes("scores of the images", "anomaly score", "images")
+    axes.hist(scores, bins=min(40, 5 + len(scores)))
+    axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="threshold")
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=_DPI)
+
+
+def tile_cases(path: Path, rows: dict[str, np.ndarray]) -> None:
+    """Rows of tiles, each under its title: caption -> integers (N, P, P, C)."""
+    rows = {name: tiles for name, tiles in rows.items() if len(tiles)}
+    columns = max(len(tiles) for tiles in rows.values())
+    figure = Figure(figsize=(0.8 * columns, 1.1 * len(rows)), layout="constrained")
+    for part, (name, tiles) in zip(
+        np.atleast_1d(figure.subfigures(len(rows), 1)), rows.items(), strict=True
+    ):
+        part.suptitle(name, fontsize=7, x=0.01, ha="left")
+        for axes, tile in zip(part.subplots(1, columns, squeeze=False)[0], tiles, strict=False):
+            axes.imshow(_grey(tile), cmap="gray", vmin=0, vmax=255)
+        for axes in part.axes:
+            axes.axis("off")
+    figure.savefig(path, dpi=_DPI)
+
+
+def map_cases(path: Path, cases: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    """Micrographs, their defects and their maps: caption -> image (H, W, C), mask, map (H, W)."""
+    figure = Figure(figsize=(9, 2.6 * len(cases)), layout="constrained")
+    grid = figure.subplots(len(cases), 3, squeeze=False)
+    for row, (name, (image, mask, values)) in zip(grid, cases.items(), strict=True):
+        pictures = {name: _grey(image), "defects": mask, "anomaly map": values}
+        for axes, (title, picture) in zip(row, pictures.items(), strict=True):
+            axes.imshow(picture, cmap="magma" if title == "anomaly map" else "gray")
+            axes.set_title(title, fontsize=7)
+            axes.axis("off")
+    figure.savefig(path, dpi=_DPI)

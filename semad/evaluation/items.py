@@ -9,6 +9,7 @@ from semad import backend, experiment
 from semad.data.patches import normalise, tile_items
 from semad.evaluation import figures, metrics
 from semad.evaluation.baselines import baseline_scores
+from semad.evaluation.per_image import of_tiles
 from semad.evaluation.protocols import ProtocolItems, protocol_items, resolve, subset
 from semad.evaluation.results import member_metrics, summary
 from semad.experiment import Experiment
@@ -63,6 +64,19 @@ def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) 
         "n_available": items.available,
         "baselines": {key: metrics.ranking(labels, values) for key, values in baselines.items()},
     }
+    if run.source.micrographs:
+        test, holdout = scored[0]
+        first = result["members"][0] if "members" in result else result
+        result |= of_tiles(
+            test.values[name],
+            labels,
+            items.test.items[:, 0],
+            holdout.values[name],
+            items.holdout[:, 0],
+            run.source.test_ids,
+            settings.threshold_rate,
+            first["threshold"]["value"],
+        )
     _write_scores(folder, run, items, scored)
     _draw(folder, run, items, result, name, scored[0], baselines)
     return result
@@ -106,7 +120,7 @@ def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Score
     )
     scored = []
     for number in range(len(experiment.members(run.config))):
-        own = experiment.scoring_member(run, state, number)
+        own = experiment.scoring_member(run.config, run.method, state, number)
         test, holdout = (
             score_items(scorer, own, images, rows, keep=keep, label=label, **settings)
             for images, rows, keep, label in parts
@@ -157,9 +171,26 @@ def _draw(
         first["threshold"]["value"],
         name,
     )
+    cases = {
+        caption: cut_items(run.source.test, items.test.items[rows], run.draw.patch_size)
+        for caption, rows in _cases(labels, test.values[name]).items()
+        if len(rows)
+    }
+    figures.tile_cases(folder / "cases.png", cases)
     rows = items.shown
     patches = cut_items(run.source.test, items.test.items[rows], run.draw.patch_size)
     outputs = np.stack([test.reconstructions[int(row)] for row in rows])
     figures.reconstructions(
         folder / "reconstructions.png", np.asarray(normalise(patches)), outputs, labels[rows]
     )
+
+
+def _cases(labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """Positions of the items that the score gets most wrong, and most right, by caption."""
+    order = np.argsort(-scores, kind="stable")
+    normal, anomalous = (order[labels[order] == label] for label in (False, True))
+    return {
+        "normal, highest scores: false alarms": normal[:_SHOWN],
+        "anomalous, lowest scores: missed": anomalous[::-1][:_SHOWN],
+        "anomalous, highest scores: found": anomalous[:_SHOWN],
+    }

@@ -13,6 +13,7 @@ from scipy import ndimage
 from sklearn import metrics
 
 from semad.evaluation.figures import Curve
+from semad.scoring.regions import TOUCHING
 
 BINS = 4096
 RESAMPLES = 200
@@ -24,8 +25,6 @@ OVERLAP_LIMIT = 0.3
 
 NAMES = ("auroc", "average_precision", "tpr_at_fpr", "region_overlap")
 """What `figures` returns."""
-
-_TOUCHING = np.ones((3, 3), bool)  # pixels that touch at a corner belong to one defect
 
 
 class Counts(NamedTuple):
@@ -68,7 +67,7 @@ def count(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Counts:
 def _count_one(
     bins: np.ndarray, mask: np.ndarray, total: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    regions, defects = ndimage.label(mask, _TOUCHING)
+    regions, defects = ndimage.label(mask, TOUCHING)
     inside, region = bins[mask], regions[mask]
     sizes = np.bincount(region, minlength=defects + 1)
     overlap = np.bincount(inside, 1 / sizes[region], minlength=total)
@@ -133,7 +132,7 @@ def intervals(counts: Counts, seed: int) -> dict[str, list[float] | None]:
 
 def coverage(values: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
     """The share of each connected defect whose score exceeds the threshold: (defects,)."""
-    regions, defects = ndimage.label(mask, _TOUCHING)
+    regions, defects = ndimage.label(mask, TOUCHING)
     sizes = np.bincount(regions[mask], minlength=defects + 1)[1:]
     found = np.bincount(regions[mask & (values > threshold)], minlength=defects + 1)[1:]
     return found / sizes

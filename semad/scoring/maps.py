@@ -6,6 +6,7 @@ weighted by a window that falls off smoothly towards a patch's borders, where re
 worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
 """
 
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -43,6 +44,7 @@ def anomaly_maps(
     stride: int,
     chunk: int,
     smoothing: float = 0.0,
+    names: Collection[str] = (),
 ) -> Maps:
     """Maps of an image of any size from one patch up; every pixel is covered.
 
@@ -54,6 +56,7 @@ def anomaly_maps(
       stride: pixels between patches; at most the patch size, or pixels would be left out.
       chunk: patches per call; bounds memory.
       smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
+      names: of the scores whose maps are wanted; none for all. A map takes 4 bytes per pixel.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
@@ -68,7 +71,11 @@ def anomaly_maps(
     patches = partial(_patches, image, corners, patch_size)
     for start, evidence in score_chunks(scorer, member, patches, len(corners), chunk):
         whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
-        parts = {name: values * weight for name, values in (whole | evidence.maps).items()}
+        parts = {
+            name: values * weight
+            for name, values in (whole | evidence.maps).items()
+            if not names or name in names
+        }
         for number in range(len(evidence.reconstructions)):
             top, left = corners[start + number]
             place = slice(top, top + patch_size), slice(left, left + patch_size)
@@ -76,6 +83,50 @@ def anomaly_maps(
             for name, values in parts.items():
                 sums.setdefault(name, np.zeros_like(shares))[place] += values[number]
     return {name: smooth(total / shares, smoothing) for name, total in sums.items()}
+
+
+def map_images(
+    scorer: Scorer,
+    member: Scoring,
+    images: Sequence[np.ndarray],
+    *,
+    patch_size: int,
+    stride: int,
+    chunk: int,
+    smoothing: float = 0.0,
+    names: Collection[str] = (),
+) -> Iterator[Maps]:
+    """The maps of many images, in order; images of one patch each share the calls of a chunk.
+
+    Args:
+      images: (H, W, C) each, uint8 or uint16, all of one dtype.
+      scorer, member, patch_size, stride, chunk, smoothing, names: see `anomaly_maps`.
+
+    Raises:
+      ValueError: for an image smaller than a patch, or a stride larger than one.
+    """
+    if not all(image.shape[:2] == (patch_size, patch_size) for image in images):
+        settings = {"patch_size": patch_size, "stride": stride, "chunk": chunk}
+        for image in images:
+            yield anomaly_maps(scorer, member, image, **settings, smoothing=smoothing, names=names)
+        return
+    parts = partial(_stack, images)
+    for _, evidence in score_chunks(scorer, member, parts, len(images), chunk):
+        for number in range(len(evidence.reconstructions)):
+            whole = {
+                name: np.full((patch_size, patch_size), values[number])
+                for name, values in evidence.scores.items()
+            }
+            own = whole | {name: values[number] for name, values in evidence.maps.items()}
+            yield {
+                name: smooth(values, smoothing)
+                for name, values in own.items()
+                if not names or name in names
+            }
+
+
+def _stack(images: Sequence[np.ndarray], rows: slice) -> np.ndarray:
+    return np.stack(images[rows])
 
 
 def _patches(image: np.ndarray, corners: np.ndarray, patch_size: int, rows: slice) -> np.ndarray:

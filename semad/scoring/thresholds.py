@@ -1,17 +1,129 @@
-"""The score above which a patch counts as anomalous."""
+"""Thresholds from normal images alone: split-conformal, with the rate that they achieve."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+def conformal(scores: np.ndarray, rate: float) -> float:
+    """The split-conformal quantile of normal scores (Vovk et al. 2005; Angelopoulos, Bates 2021).
+
+    A new normal score, exchangeable with the n given ones, exceeds it with a probability of at most
+    `rate`, provided that n is at least 1 / rate - 1. With fewer the largest score is returned, and
+    no rate below 1 / (n + 1) can be promised.
+
+    Args:
+      scores: of normal items that training has not seen, (n,).
+      rate: in [0, 1].
+    """
+    count = scores.size
+    rank = math.ceil((count + 1) * (1 - rate) - 1e-9)  # rounding must not add a rank
+    rank = min(max(rank, 1), count) - 1
+    return float(np.partition(scores, rank)[rank])
 
 
 def threshold(rule: str, rate: float, holdout: np.ndarray, test: np.ndarray) -> float:
     """A threshold by rule.
 
     Args:
-      rule: `normal_quantile`: exceeded by the share `rate` of held-out *normal* scores;
-        `transductive`: by that share of the *test* scores (thesis, section 5.1.1).
+      rule: `normal_quantile`: split-conformal on held-out *normal* scores;
+        `transductive`: exceeded by the share `rate` of the *test* scores (thesis, section 5.1.1).
       rate: in [0, 1].
       holdout: scores of held-out normal patches, (M,).
       test: scores of the test items, (N,).
     """
-    scores = holdout if rule == "normal_quantile" else test
-    return float(np.quantile(scores, 1 - rate))
+    if rule == "normal_quantile":
+        return conformal(holdout, rate)
+    return float(np.quantile(test, 1 - rate))
+
+
+class Thresholds(NamedTuple):
+    """What an image's score and its map's values are compared with.
+
+    Attributes:
+      image: a normal image's score exceeds it with a probability of at most the rate asked for.
+      pixel: the share `rate` of normal pixels exceeds it.
+    """
+
+    image: float
+    pixel: float
+
+
+def calibrate(
+    maps: Sequence[np.ndarray], scores: Sequence[float], rate: float
+) -> tuple[Thresholds, dict[str, Any]]:
+    """Both thresholds from held-out normal images, and the rates that they achieve.
+
+    The rates are measured by leaving one image out: its share above the threshold of the others.
+
+    Args:
+      maps: of held-out normal images, (H, W) each.
+      scores: of the same images.
+      rate: of false positives, in [0, 1].
+
+    Returns:
+      The thresholds, and `rate`, `images`, `lowest_rate` (below which nothing can be promised of
+      whole images), and for `pixel` and `image` the `achieved` rate with its 95 % `interval`.
+    """
+    groups = [values.ravel() for values in maps]
+    singles = np.asarray(scores, np.float64)
+    values = Thresholds(conformal(singles, rate), conformal(np.concatenate(groups), rate))
+    return values, {
+        "rate": rate,
+        "images": len(groups),
+        "lowest_rate": 1 / (len(groups) + 1),
+        "pixel": achieved(groups, rate),
+        "image": achieved([singles[[number]] for number in range(len(singles))], rate),
+    }
+
+
+def achieved(groups: Sequence[np.ndarray], rate: float) -> dict[str, Any] | None:
+    """The share of each group above the conformal quantile of the other groups.
+
+    Args:
+      groups: normal scores, a group per image.
+      rate: asked for.
+
+    Returns:
+      See `share_above`; None for a single group.
+    """
+    if len(groups) < 2:
+        return None
+    limits = [
+        conformal(np.concatenate([*groups[:number], *groups[number + 1 :]]), rate)
+        for number in range(len(groups))
+    ]
+    return share_above(groups, limits)
+
+
+def share_above(groups: Sequence[np.ndarray], limits: Sequence[float]) -> dict[str, Any]:
+    """The mean over images of the share above a limit, and its 95 % interval.
+
+    Images are the units: Student's interval of their shares, or, where each is one score, that of a
+    binomial (Clopper and Pearson 1934).
+
+    Args:
+      groups: scores, a group per image.
+      limits: one per group.
+
+    Returns:
+      `achieved` and `interval` (low, high), None where a single image allows none.
+    """
+    pairs = zip(groups, limits, strict=True)
+    shares = np.array([float((group > limit).mean()) for group, limit in pairs])
+    mean, count = float(shares.mean()), len(shares)
+    if all(group.size == 1 for group in groups):
+        test = stats.binomtest(int(shares.sum()), count)
+        return {
+            "achieved": mean,
+            "interval": [float(end) for end in test.proportion_ci(CONFIDENCE)],
+        }
+    if count < 2:
+        return {"achieved": mean, "interval": None}
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * shares.std(ddof=1) / math.sqrt(count)
+    return {"achieved": mean, "interval": [float(max(0, mean - half)), float(min(1, mean + half))]}

@@ -61,7 +61,7 @@ def test_figures_overlays_and_report(evaluated):
     with Image.open(folder / "maps" / f"{overlays[0]}.png") as image:
         assert image.size == (72, 72)
     page = (workdir / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 5  # with the losses, and the cases
     assert f"{result['mean']['region_overlap']:.3f}" in page
     assert "pixels of 4 images" in page
 

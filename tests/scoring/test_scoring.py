@@ -8,7 +8,6 @@ import pytest
 
 from semad.scoring.batched import Scoring, make_scorer, score_items
 from semad.scoring.latent_search import search_latent
-from semad.scoring.thresholds import threshold
 from semad.training.state import init_population, member
 from tests import tiny
 
@@ -98,9 +97,3 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
         residual = image - reconstruction
         np.testing.assert_allclose(found.values["l1"][row], np.abs(residual).mean(), rtol=1e-4)
         np.testing.assert_allclose(found.values["l2"][row], (residual**2).mean(), rtol=1e-4)
-
-
-def test_thresholds():
-    holdout, test = np.arange(101.0), np.arange(1000.0, 1101.0)
-    assert threshold("normal_quantile", 0.05, holdout, test) == pytest.approx(95)
-    assert threshold("transductive", 0.2, holdout, test) == pytest.approx(1080)

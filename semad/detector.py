@@ -1,0 +1,240 @@
+"""A trained system in the manner of scikit-learn: `semad.load(workdir)`, `semad.Detector(config)`.
+
+As everywhere in semad a higher score is more anomalous and 1 means anomalous. scikit-learn's own
+outlier detectors have it the other way round; what is shared with a classifier of defects
+(`decision_function` above 0 is class 1) makes `roc_auc` and the like come out right.
+"""
+
+import copy
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
+
+from semad import backend, experiment
+from semad import config as configs
+from semad.data import patches
+from semad.data.arrays import Images, from_array, from_arrays
+from semad.data.source import Source
+from semad.errors import UserError
+from semad.scoring.batched import Scoring, make_scorer
+from semad.scoring.maps import map_images
+from semad.scoring.regions import image_score, segment
+from semad.scoring.thresholds import Thresholds, calibrate
+from semad.training.loop import train
+from semad.types import Method
+
+
+class Detector(BaseEstimator):
+    """Learns normal images, and scores, maps and segments others.
+
+    Args:
+      config: such as `configs.bigan.get_config("small")`; its data part matters for the patches
+        only. All that scoring depends on is in `config.score`.
+      workdir: keeps the run as `main.py` would, so that `semad.load` and `main.py --mode score`
+        work on it, and a stopped `fit` goes on; None trains in a temporary folder.
+
+    Attributes:
+      method_: the system.
+      scoring_: the weights and scalars that score.
+      holdout_: normal images that training did not see, (H, W, C) each.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict | None = None,
+        workdir: str | Path | None = None,
+    ) -> None:
+        """Only keeps the arguments, as scikit-learn wants it."""
+        self.config = config
+        self.workdir = workdir
+
+    def __sklearn_tags__(self) -> Tags:
+        """Takes images, not tables."""
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "outlier_detector"
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = False
+        tags.target_tags.required = False
+        return tags
+
+    def fit(self, X: Images, y: np.ndarray | None = None) -> "Detector":
+        """Trains on normal images.
+
+        Args:
+          X: see `score_samples`.
+          y: (N,); where given, only the images of class 0 are trained on, so that
+            `cross_val_score` may pass labels and no anomaly is learnt.
+
+        Raises:
+          ValueError: for images that `score_samples` would not take, or no config.
+          UserError: for a bad config, or images that do not suit it.
+        """
+        if self.config is None:
+            raise ValueError("no config; give one such as configs.bigan.get_config('small')")
+        config = copy.deepcopy(self.config)
+        images = from_arrays(X, config.data.channels)
+        if y is not None:
+            images = [image for image, label in zip(images, y, strict=True) if not label]
+        with config.unlocked():
+            config.data.name = "arrays"
+        run = experiment.prepare(config, _source(images, config.data.patch_size))
+        with tempfile.TemporaryDirectory(prefix="semad-") as temporary:
+            workdir = Path(self.workdir or temporary)
+            if (workdir / "config.json").is_file():
+                configs.check_same_run(workdir, config)
+                configs.check_same_data(workdir, run.source.train)
+            experiment.store(workdir, run)
+            state = train(run, workdir)
+        scoring = experiment.scoring_member(config, run.method, state, 0)
+        return self._adopt(config, run.method, scoring, run.holdout)
+
+    def _adopt(
+        self,
+        config: ml_collections.ConfigDict,
+        method: Method,
+        scoring: Scoring,
+        holdout: list[np.ndarray],
+    ) -> "Detector":
+        self.config_, self.method_, self.scoring_, self.holdout_ = config, method, scoring, holdout
+        self._scorer = make_scorer(method, maps=True)
+        self.__dict__.pop("_calibrated", None)
+        return self
+
+    @cached_property
+    def _calibrated(self) -> tuple[Thresholds, dict[str, Any]]:
+        check_is_fitted(self, "scoring_")
+        settings = self.config_.score
+        maps = list(self._maps(self.holdout_, "mapping held-out normal images"))
+        scores = [image_score(values, settings.pooling, settings.min_area) for values in maps]
+        return calibrate(maps, scores, settings.threshold_rate)
+
+    @property
+    def thresholds_(self) -> Thresholds:
+        """Split-conformal, from the held-out normal images, when first asked for."""
+        return self._calibrated[0]
+
+    @property
+    def calibration_(self) -> dict[str, Any]:
+        """How the thresholds came about; see `semad.scoring.thresholds.calibrate`."""
+        return self._calibrated[1]
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        """A score for every pixel: float32 (H, W).
+
+        Args:
+          image: (H, W) or (H, W, C), of any size from one patch up; dtypes as `score_samples`.
+
+        Raises:
+          ValueError: for another shape, dtype or range.
+        """
+        check_is_fitted(self, "scoring_")
+        return next(self._maps([from_array(image, self.config_.data.channels)]))
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """The defects of an image: bool (H, W); see `semad.scoring.regions.segment`."""
+        return self.segment_map(self.anomaly_map(image))
+
+    def score_map(self, values: np.ndarray) -> float:
+        """The score of an image from its `anomaly_map`; see `semad.scoring.regions`."""
+        settings = self.config_.score
+        return image_score(values, settings.pooling, settings.min_area)
+
+    def segment_map(self, values: np.ndarray) -> np.ndarray:
+        """The defects of an image from its `anomaly_map`: bool (H, W)."""
+        settings = self.config_.score
+        return segment(values, self.thresholds_, settings.pooling, settings.min_area)
+
+    def score_samples(self, X: Images) -> np.ndarray:
+        """The anomaly score of each image: float64 (N,), higher is more anomalous.
+
+        Args:
+          X: (N, H, W), (N, H, W, C), or a sequence of images of any sizes; uint8 or uint16, of
+            which the whole range counts, or floating point in [0, 1].
+
+        Raises:
+          ValueError: for another shape, dtype or range.
+        """
+        check_is_fitted(self, "scoring_")
+        images = from_arrays(X, self.config_.data.channels)
+        return np.array([self.score_map(values) for values in self._maps(images)])
+
+    def decision_function(self, X: Images) -> np.ndarray:
+        """`score_samples` minus the image threshold: (N,), above 0 where anomalous."""
+        return self.score_samples(X) - self.thresholds_.image
+
+    def predict(self, X: Images) -> np.ndarray:
+        """int (N,): 1 where anomalous, at the threshold from held-out normal images, else 0."""
+        return (self.decision_function(X) > 0).astype(int)
+
+    def _maps(self, images: list[np.ndarray], label: str = "") -> Iterator[np.ndarray]:
+        """Maps of the score that counts, of images (H, W, C)."""
+        config = self.config_
+        size, name = config.data.patch_size, experiment.score_name(config, self.method_)
+        if all(image.shape[:2] == (size, size) for image in self.holdout_):
+            images = [patches.pad(image, size, "images") for image in images]
+        maps = map_images(
+            self._scorer,
+            self.scoring_,
+            images,
+            patch_size=size,
+            stride=config.score.stride,
+            chunk=config.score.chunk or backend.plan().score_chunk,
+            smoothing=config.score.smoothing,
+            names=(name,),
+        )
+        for one in tqdm(maps, label, len(images), unit="image", leave=False, disable=not label):
+            yield one[name]
+
+
+def load(
+    workdir: str | Path, member: int = 0, config: ml_collections.ConfigDict | None = None
+) -> Detector:
+    """Restores a trained run; its data are not needed.
+
+    Args:
+      workdir: of a run that `main.py` or `Detector.fit` trained.
+      member: of the population, by number.
+      config: the run's config with other values in `config.score`; None for its own.
+
+    Raises:
+      UserError: when there is no run, no checkpoint, or it does not fit the config.
+    """
+    workdir = Path(workdir)
+    stored = configs.load(workdir)
+    if config is not None:
+        configs.check_same_run(workdir, config)
+    config = stored if config is None else config
+    count = len(experiment.members(config))
+    if not 0 <= member < count:
+        raise UserError(f"{workdir} holds {count} members, from 0 on; there is no {member}")
+    method = experiment.build(config)
+    holdout = experiment.load_holdout(workdir)
+    state = experiment.restore(workdir, config, method)
+    scoring = experiment.scoring_member(config, method, state, member)
+    return Detector(config, workdir)._adopt(config, method, scoring, holdout)
+
+
+def _source(images: list[np.ndarray], patch_size: int) -> Source:
+    """Training images as a source without a test; small ones are items, one patch each."""
+    items = all(max(image.shape[:2]) <= patch_size for image in images)
+    return Source(
+        name="arrays",
+        train=images,
+        test=[],
+        masks=[],
+        labels=np.zeros(0, bool),
+        train_ids=[f"image {number}" for number in range(len(images))],
+        test_ids=[],
+        micrographs=not items,
+        oriented=items,
+    )

@@ -1,0 +1,1 @@
+"""New micrographs without labels: scores, maps, masks, outlined and measured defects."""

@@ -1,0 +1,59 @@
+"""What a reader of a result should be careful about, in plain sentences."""
+
+from typing import Any
+
+MARGIN = 0.02
+"""By how much AUROC a baseline must be beaten before a report calls it a detection."""
+
+
+def cautions(result: dict[str, Any]) -> list[str]:
+    """Of an evaluation; `result` is what metrics.json holds."""
+    found = []
+    if names := unbeaten(result):
+        verb = "learns" if len(names) == 1 else "learn"
+        found.append(
+            f"Not clearly better (by {MARGIN} AUROC) than {' and '.join(names)}, which {verb} "
+            "nothing: this result is no detection.".replace("_", " ")
+        )
+    if result["config"]["score"]["threshold_rule"] == "transductive":
+        found.append("The threshold was taken from the test scores themselves.")
+    if result["n_test"] < result["n_available"]:
+        found.append(
+            f"Only {result['n_test']:,} of {result['n_available']:,} were scored, a seeded subset."
+        )
+    if "members" not in result:
+        found.append("One seed only: another seed may give other figures.")
+    return found + calibration_cautions(result.get("calibration"))
+
+
+def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
+    """Of thresholds; `calibration` as `semad.scoring.thresholds.calibrate` has it."""
+    if not calibration:
+        return []
+    found = []
+    rate, lowest = calibration["rate"], calibration.get("lowest_rate", 0)
+    if rate < lowest:
+        found.append(
+            f"With {calibration['images']} held-out normal images or parts of images, no rate of "
+            f"false alarms among images below {100 * lowest:.0f} % can be promised, though "
+            f"{100 * rate:g} % was asked for; more normal images would mend that. Parts of images "
+            "stand for whole ones: a whole image has more room for a false alarm."
+        )
+    for name in ("pixel", "tile", "image"):
+        test = calibration.get(f"{name}_test")
+        if test and test["interval"] and not test["interval"][0] <= rate <= test["interval"][1]:
+            low, high = (100 * end for end in test["interval"])
+            found.append(
+                f"On test images without a defect {100 * test['achieved']:.3g} % of the {name}s "
+                f"are above the threshold (95 % interval {low:.3g} to {high:.3g} %), where "
+                f"{100 * rate:g} % was asked for."
+            )
+    return found
+
+
+def unbeaten(result: dict[str, Any]) -> list[str]:
+    """Baselines that the method does not beat clearly."""
+    own = result["auroc"]
+    if own is None:
+        return []
+    return [name for name, value in result["baselines"].items() if value["auroc"] + MARGIN > own]

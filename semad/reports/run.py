@@ -1,0 +1,68 @@
+"""The report of a run: how it trained, and what an evaluation found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from semad import config as configs
+from semad.evaluation import figures
+from semad.reports.cautions import cautions
+from semad.reports.render import data_uri, write_page
+
+_FIGURES = {
+    "roc": "ROC curves: the score, and the baselines that learn nothing.",
+    "pr": "Precision and recall; the dotted line is the share of anomalous items.",
+    "histogram": "Scores of held-out normal, normal and anomalous test items; the threshold.",
+}
+_WIDE = {
+    "cases": "Best and worst cases, by score or average precision.",
+    "reconstructions": "Items chosen by index, evenly spread; the residual is the mean of |x − x̂| "
+    "over channels, from 0 to 1.",
+}
+
+
+def write_report(
+    workdir: Path,
+    config: ml_collections.ConfigDict,
+    result: dict[str, Any] | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Writes `workdir/report.html`; it replaces that of an earlier evaluation.
+
+    Args:
+      workdir: of the run.
+      config: of the run.
+      result: what metrics.json holds; None after training alone.
+      folder: of the evaluation, with its figures.
+    """
+    log = _log(workdir)
+    if log:
+        figures.training(workdir / "training.png", log)
+    pictures = {
+        name: data_uri(path.read_bytes())
+        for name, path in {
+            "training": workdir / "training.png",
+            **{name: (folder or workdir) / f"{name}.png" for name in (*_FIGURES, *_WIDE)},
+        }.items()
+        if path.is_file()
+    }
+    write_page(
+        workdir / "report.html",
+        "run.html.j2",
+        config=config.to_dict(),
+        settings=configs.flatten(config),
+        versions=configs.versions(),
+        log=log[-1] if log else None,
+        result=result,
+        cautions=cautions(result) if result else [],
+        pictures=pictures,
+        small=_FIGURES,
+        wide=_WIDE,
+    )
+
+
+def _log(workdir: Path) -> list[dict[str, Any]]:
+    path = workdir / "log.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

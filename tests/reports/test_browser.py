@@ -1,0 +1,75 @@
+"""Reports in a real browser: nothing missing, nothing fetched, nothing wider than a phone."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+import semad
+from semad import data
+from semad.evaluation.evaluate import evaluate
+from semad.inspection.inspect import inspect
+from semad.reports.inspection import write_report
+from semad.reports.run import write_report as write_run
+from semad.training.loop import train
+from tests import tiny
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A report of each kind: training, tiles, pixels, an inspection."""
+    root = tmp_path_factory.mktemp("reports")
+    settings = {"data__name": "nanofibres", "data__image_size": 72, "data__crops_per_image": 16}
+    run = tiny.prepare("autoencoder", **settings, population__seeds=2)
+    state = train(run, root / "training")
+    write_run(root / "training", run.config)
+    for protocol in ("thesis_tiles", "pixel"):
+        own = tiny.prepare("autoencoder", **settings, population__seeds=2, eval__protocol=protocol)
+        evaluate(own, state, root / protocol)
+    detector = semad.Detector(tiny.config("autoencoder", **settings)).fit(run.source.train)
+    images = root / "images"
+    images.mkdir()
+    for number, image in enumerate(data.load(run.config.data).test):
+        path = images / f"a rather long name of a micrograph, number {number}.png"
+        Image.fromarray(image[..., 0]).save(path)
+    (images / "bad.png").touch()
+    write_report(detector, root / "out", inspect(detector, images, root / "out"))
+    return [root / name / "report.html" for name in ("training", "thesis_tiles", "pixel", "out")]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as tool:
+        opened = tool.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+def test_every_report_opens_cleanly(pages, browser, scheme, width):
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+    )
+    for path in pages:
+        page, trouble = context.new_page(), []
+        page.on("console", lambda message: trouble.append(message.text))  # noqa: B023
+        page.on("pageerror", lambda error: trouble.append(str(error)))  # noqa: B023
+        page.on("request", lambda request: trouble.append(request.url))  # noqa: B023
+        page.goto(path.as_uri())
+        assert [one for one in trouble if not one.startswith((path.as_uri(), "data:"))] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        broken = "[...document.images].filter(i => !i.naturalWidth).length"
+        assert (page.evaluate("document.images.length") > 0, page.evaluate(broken)) == (True, 0)
+        back, front = (
+            page.evaluate(f"getComputedStyle(document.body).{name}")
+            for name in ("backgroundColor", "color")
+        )
+        assert front != back
+        page.close()
+    context.close()

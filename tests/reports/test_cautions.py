@@ -1,0 +1,53 @@
+"""What a report warns of."""
+
+import pytest
+
+from semad.reports.cautions import calibration_cautions, cautions, unbeaten
+
+
+def result(auroc, **values):
+    baselines = {"brightness": {"auroc": 0.6}, "contrast": {"auroc": 0.7}}
+    score = {"threshold_rule": "normal_quantile"}
+    config = {"config": {"score": score}, "n_test": 9, "n_available": 9, "members": []}
+    return {"auroc": auroc, "baselines": baselines} | config | values
+
+
+@pytest.mark.parametrize(
+    ("auroc", "expected"),
+    [(0.59, ["brightness", "contrast"]), (0.71, ["contrast"]), (0.73, []), (None, [])],
+)
+def test_baselines_must_be_beaten_clearly(auroc, expected):
+    assert unbeaten(result(auroc)) == expected
+
+
+def test_nothing_to_say():
+    assert cautions(result(0.9)) == []
+
+
+def test_each_weakness_has_its_sentence():
+    transductive = {"score": {"threshold_rule": "transductive"}}
+    for weak, says in (
+        (result(0.65), "Not clearly better (by 0.02 AUROC) than contrast, which learns nothing"),
+        (result(0.9, config=transductive), "taken from the test scores"),
+        (result(0.9, n_test=4), "Only 4 of 9 were scored"),
+    ):
+        (found,) = cautions(weak)
+        assert says in found
+    alone = result(0.9)
+    del alone["members"]
+    assert cautions(alone) == ["One seed only: another seed may give other figures."]
+
+
+def test_a_rate_that_so_few_images_cannot_promise():
+    (found,) = calibration_cautions({"rate": 0.05, "images": 4, "lowest_rate": 0.2})
+    assert "no rate of false alarms among images below 20 % can be promised" in found
+    assert calibration_cautions({"rate": 0.05, "images": 19, "lowest_rate": 0.05}) == []
+    assert calibration_cautions(None) == []
+
+
+@pytest.mark.parametrize(("interval", "count"), [([0.01, 0.2], 0), ([0.06, 0.2], 1), (None, 0)])
+def test_a_rate_that_was_not_kept(interval, count):
+    test = {"achieved": 0.1, "interval": interval}
+    found = calibration_cautions({"rate": 0.05, "images": 40, "tile_test": test})
+    assert len(found) == count
+    assert all("10 % of the tiles" in text for text in found)

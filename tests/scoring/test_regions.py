@@ -1,0 +1,71 @@
+"""An image's score, its defects and their measures, by hand."""
+
+import numpy as np
+import pytest
+from skimage.morphology import area_opening
+
+from semad.scoring.regions import Region, image_score, regions, segment
+from semad.scoring.thresholds import Thresholds
+
+RNG = np.random.default_rng(0)
+LIMITS = Thresholds(image=5.0, pixel=2.0)
+
+
+def field():
+    """A large defect (3×4, core of 2×2), a faint one, and a single bright pixel."""
+    values = np.zeros((12, 16), np.float32)
+    values[2:5, 3:7] = 3
+    values[2:4, 3:5] = 8
+    values[8:11, 2:6] = 4
+    values[9, 12] = 20
+    return values
+
+
+@pytest.mark.parametrize("area", [1, 2, 5, 20, 63])
+def test_the_score_is_the_maximum_of_the_area_opening(area):
+    values = RNG.normal(size=(8, 8)).astype(np.float32)
+    opened = area_opening(values, area, connectivity=2)
+    assert image_score(values, "max", area) == opened.max()
+
+
+def test_the_score_of_a_map():
+    values = field()
+    assert [image_score(values, "max", area) for area in (1, 4, 5, 12, 13)] == [20, 8, 4, 4, 0]
+    assert image_score(values, "max", values.size) == values.min()
+    assert image_score(values, "mean", 4) == pytest.approx(values.mean())
+
+
+def test_a_defect_has_a_core_and_reaches_further():
+    found = segment(field(), LIMITS, "max", min_area=4)
+    expected = np.zeros(found.shape, bool)
+    expected[2:5, 3:7] = True
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_without_a_core_there_is_no_defect():
+    assert not segment(field(), LIMITS, "max", min_area=5).any()
+    assert segment(field(), LIMITS, "max", min_area=1).sum() == 12 + 1
+
+
+@pytest.mark.parametrize("limit", [-0.5, 0.3, 1.0, 2.5])
+@pytest.mark.parametrize("area", [1, 3, 9])
+def test_a_defect_there_is_exactly_where_the_score_exceeds_the_threshold(limit, area):
+    for _ in range(20):
+        values = RNG.normal(size=(9, 9)).astype(np.float32)
+        above = image_score(values, "max", area) > limit
+        assert segment(values, Thresholds(limit, limit - 0.5), "max", area).any() == above
+
+
+def test_by_the_mean_every_region_above_the_pixel_threshold_counts():
+    found = segment(field(), Thresholds(image=0.1, pixel=2.0), "mean", min_area=2)
+    assert found.sum() == 24
+    assert not segment(field(), Thresholds(image=99.0, pixel=2.0), "mean", 2).any()
+
+
+def test_measures():
+    values = field()
+    first, second = regions(values, values > 2.5)[1:]
+    assert regions(values, values > 2.5)[0].area == 1  # the highest peak comes first
+    assert first == Region((2, 3, 5, 7), (3.0, 4.5), 12, 8.0)
+    assert second == Region((8, 2, 11, 6), (9.0, 3.5), 12, 4.0)
+    assert regions(values, np.zeros_like(values, bool)) == []

@@ -1,0 +1,58 @@
+"""The exported artefact, called where there is no semad."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import semad
+from semad import data
+from semad.export import export
+from semad.scoring.batched import make_scorer
+from tests import tiny
+
+# Without semad: an import of it is an error.
+LOAD = """
+import sys
+sys.modules["semad"] = None
+import numpy as np
+from jax import export
+function = export.deserialize(bytearray(open(sys.argv[1], "rb").read()))
+patches = np.load(sys.argv[2])
+np.savez(sys.argv[3], **function.call(patches))
+"""
+
+
+@pytest.mark.parametrize("method", ["autoencoder", "bigan", "anogan"])
+def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_path):
+    settings = {"data__name": "nanofibres", "data__image_size": 72, "data__crops_per_image": 16}
+    config = tiny.config(method, **settings)
+    source = data.load(config.data)
+    detector = semad.Detector(config).fit(source.train)
+    assert export(detector, tmp_path / "a") == tmp_path / "a"
+    count = 16 if method == "anogan" else 5
+    patches = np.stack([image[:16, :16] for image in source.test] * 4)[:count]
+    np.save(tmp_path / "patches.npy", patches)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD]
+        + [str(tmp_path / name) for name in ("a/score.stablehlo", "patches.npy", "scores.npz")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = make_scorer(detector.method_)(detector.scoring_, patches).scores
+    with np.load(tmp_path / "scores.npz") as found:
+        assert set(found) == set(expected)
+        for name in found:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+    about = json.loads((tmp_path / "a/model.json").read_text())
+    assert (about["patch_size"], about["channels"], about["dtype"]) == (16, 1, "uint8")
+    assert about["patches"] == (count if method == "anogan" else None)
+    assert about["value_range"] == [0, 255]
+    assert about["thresholds"]["image"] == detector.thresholds_.image
+    assert about["score"] in expected
+    export(detector, tmp_path / "a")
+    assert (tmp_path / "a.1/model.json").is_file()  # nothing is overwritten
