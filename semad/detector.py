@@ -23,14 +23,16 @@ from semad import backend, experiment
 from semad import config as configs
 from semad.data import patches
 from semad.data.arrays import Images, from_array, from_arrays
+from semad.data.patches import Holdout
 from semad.data.source import Source
 from semad.errors import UserError
-from semad.scoring.batched import Scoring, make_scorer
+from semad.scoring.batched import check_finite, make_scorer
+from semad.scoring.calibration import Calibration, recall, remember
 from semad.scoring.maps import map_images
 from semad.scoring.regions import image_score, segment
 from semad.scoring.thresholds import Thresholds, calibrate
 from semad.training.loop import train
-from semad.types import Method
+from semad.types import Method, TrainState
 
 
 class Detector(BaseEstimator):
@@ -46,6 +48,7 @@ class Detector(BaseEstimator):
       method_: the system.
       scoring_: the weights and scalars that score.
       holdout_: normal images that training did not see, (H, W, C) each.
+      holdout_part_: of a whole image that each of them is.
     """
 
     def __init__(
@@ -84,7 +87,9 @@ class Detector(BaseEstimator):
         config = copy.deepcopy(self.config)
         images = from_arrays(X, config.data.channels)
         if y is not None:
-            images = [image for image, label in zip(images, y, strict=True) if not label]
+            images = [image for image, label in zip(images, y, strict=True) if label == 0]
+            if not images:
+                raise ValueError("y has no image of class 0, so there is none to train on")
         with config.unlocked():
             config.data.name = "arrays"
         run = experiment.prepare(config, _source(images, config.data.patch_size))
@@ -95,28 +100,44 @@ class Detector(BaseEstimator):
                 configs.check_same_data(workdir, run.source.train)
             experiment.store(workdir, run)
             state = train(run, workdir)
-        scoring = experiment.scoring_member(config, run.method, state, 0)
-        return self._adopt(config, run.method, scoring, run.holdout)
+            if config.eval.checkpoint == "best":
+                state = experiment.restore(workdir, config, run.method)
+        return self._adopt(config, run.method, state, 0, run.holdout)
 
     def _adopt(
         self,
         config: ml_collections.ConfigDict,
         method: Method,
-        scoring: Scoring,
-        holdout: list[np.ndarray],
+        state: TrainState,
+        number: int,
+        holdout: Holdout,
     ) -> "Detector":
-        self.config_, self.method_, self.scoring_, self.holdout_ = config, method, scoring, holdout
+        _check(config)
+        self.config_, self.method_ = config, method
+        self.scoring_ = experiment.scoring_member(config, method, state, number)
+        self.holdout_, self.holdout_part_ = holdout
         self._scorer = make_scorer(method, maps=True)
+        self._origin = {
+            "checkpoint": config.eval.checkpoint,
+            "step": int(state.step[number]),
+            "member": number,
+        }
         self.__dict__.pop("_calibrated", None)
         return self
 
     @cached_property
-    def _calibrated(self) -> tuple[Thresholds, dict[str, Any]]:
+    def _calibrated(self) -> Calibration:
         check_is_fitted(self, "scoring_")
         settings = self.config_.score
+        origin = self._origin | configs.flatten(settings)
+        if self.workdir and (found := recall(Path(self.workdir), origin)):
+            return found
         maps = list(self._maps(self.holdout_, "mapping held-out normal images"))
         scores = [image_score(values, settings.pooling, settings.min_area) for values in maps]
-        return calibrate(maps, scores, settings.threshold_rate)
+        found = calibrate(maps, scores, settings.threshold_rate, self.holdout_part_)
+        if self.workdir:
+            remember(Path(self.workdir), origin, found)
+        return found
 
     @property
     def thresholds_(self) -> Thresholds:
@@ -136,23 +157,25 @@ class Detector(BaseEstimator):
 
         Raises:
           ValueError: for another shape, dtype or range.
+          UserError: for a score that is not finite.
         """
         check_is_fitted(self, "scoring_")
         return next(self._maps([from_array(image, self.config_.data.channels)]))
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """The defects of an image: bool (H, W); see `semad.scoring.regions.segment`."""
-        return self.segment_map(self.anomaly_map(image))
+        values = self.anomaly_map(image)
+        return self.segment_map(values, self.score_map(values))
 
     def score_map(self, values: np.ndarray) -> float:
         """The score of an image from its `anomaly_map`; see `semad.scoring.regions`."""
         settings = self.config_.score
         return image_score(values, settings.pooling, settings.min_area)
 
-    def segment_map(self, values: np.ndarray) -> np.ndarray:
-        """The defects of an image from its `anomaly_map`: bool (H, W)."""
+    def segment_map(self, values: np.ndarray, score: float) -> np.ndarray:
+        """The defects of an image from its `anomaly_map` and `score_map`: bool (H, W)."""
         settings = self.config_.score
-        return segment(values, self.thresholds_, settings.pooling, settings.min_area)
+        return segment(values, score, self.thresholds_, settings.pooling, settings.min_area)
 
     def score_samples(self, X: Images) -> np.ndarray:
         """The anomaly score of each image: float64 (N,), higher is more anomalous.
@@ -181,7 +204,11 @@ class Detector(BaseEstimator):
         config = self.config_
         size, name = config.data.patch_size, experiment.score_name(config, self.method_)
         if all(image.shape[:2] == (size, size) for image in self.holdout_):
-            images = [patches.pad(image, size, "images") for image in images]
+            # Trained on items: smaller ones are padded as those were.
+            images = [
+                image if max(image.shape[:2]) > size else patches.pad(image, size, "images")
+                for image in images
+            ]
         maps = map_images(
             self._scorer,
             self.scoring_,
@@ -193,6 +220,7 @@ class Detector(BaseEstimator):
             names=(name,),
         )
         for one in tqdm(maps, label, len(images), unit="image", leave=False, disable=not label):
+            check_finite(name, one[name])
             yield one[name]
 
 
@@ -207,7 +235,8 @@ def load(
       config: the run's config with other values in `config.score`; None for its own.
 
     Raises:
-      UserError: when there is no run, no checkpoint, or it does not fit the config.
+      UserError: when there is no run, no checkpoint, or it does not fit the config; or for
+        settings of the score that make no map.
     """
     workdir = Path(workdir)
     stored = configs.load(workdir)
@@ -220,8 +249,16 @@ def load(
     method = experiment.build(config)
     holdout = experiment.load_holdout(workdir)
     state = experiment.restore(workdir, config, method)
-    scoring = experiment.scoring_member(config, method, state, member)
-    return Detector(config, workdir)._adopt(config, method, scoring, holdout)
+    return Detector(config, workdir)._adopt(config, method, state, member, holdout)
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+    experiment.check_stride(config)
+    if config.score.threshold_rule == "transductive":
+        raise UserError(
+            "config.score.threshold_rule=transductive takes the threshold from labelled test data, "
+            "and there is none; set --config.score.threshold_rule=normal_quantile"
+        )
 
 
 def _source(images: list[np.ndarray], patch_size: int) -> Source:

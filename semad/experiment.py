@@ -12,7 +12,7 @@ import numpy as np
 from semad import adversarial, data
 from semad import config as configs
 from semad.data import patches
-from semad.data.patches import Draw, Stack
+from semad.data.patches import Draw, Holdout, Stack
 from semad.data.source import Source
 from semad.errors import UserError
 from semad.files import write_bytes
@@ -35,7 +35,7 @@ class Experiment(NamedTuple):
       method: built from it.
       source: images, each at least one patch in size.
       train: normal images to train on, on the device.
-      holdout: normal images, or parts of them, that training never sees.
+      holdout: normal images, or parts of them, for thresholds and validation.
       draw: how training patches are drawn.
     """
 
@@ -43,7 +43,7 @@ class Experiment(NamedTuple):
     method: Method
     source: Source
     train: Stack
-    holdout: list[np.ndarray]
+    holdout: Holdout
     draw: Draw
 
 
@@ -96,6 +96,20 @@ def check_score_name(config: ml_collections.ConfigDict, method: Method) -> None:
     if name not in names:
         raise UserError(
             f"config.score.name is {name!r}; {method.name} has: {', '.join(sorted(names))}"
+        )
+
+
+def check_stride(config: ml_collections.ConfigDict) -> None:
+    """Checks that a map would have no gaps.
+
+    Raises:
+      UserError: for a stride larger than a patch.
+    """
+    stride, size = config.score.stride, config.data.patch_size
+    if stride > size:
+        raise UserError(
+            f"config.score.stride is {stride}, which leaves pixels without a score; it must be at "
+            f"most the patch size of {size}"
         )
 
 
@@ -200,14 +214,15 @@ def store(workdir: Path, run: Experiment) -> None:
     Of many images as many are kept, evenly spread, as `HOLDOUT_PIXELS` allow.
     """
     configs.store(workdir, run.config, run.source.train)
-    holdout = run.holdout
-    keep = max(1, min(len(holdout), HOLDOUT_PIXELS // max(image.size for image in holdout)))
-    chosen = np.linspace(0, len(holdout) - 1, keep, dtype=int)
-    arrays = {f"image_{number:05d}": holdout[number] for number in chosen}
+    images, part = run.holdout
+    keep = max(1, min(len(images), HOLDOUT_PIXELS // max(image.size for image in images)))
+    chosen = np.linspace(0, len(images) - 1, keep, dtype=int)
+    arrays = {f"image_{number:05d}": images[number] for number in chosen}
+    arrays["part"] = np.array(part)
     write_bytes(workdir / HOLDOUT_FILE, lambda file: np.savez_compressed(file, **arrays))
 
 
-def load_holdout(workdir: Path) -> list[np.ndarray]:
+def load_holdout(workdir: Path) -> Holdout:
     """The held-out normal images of a workdir.
 
     Raises:
@@ -221,6 +236,7 @@ def load_holdout(workdir: Path) -> list[np.ndarray]:
         )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return [arrays[name] for name in sorted(arrays)]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            images = [arrays[name] for name in sorted(arrays) if name.startswith("image_")]
+            return Holdout(images, float(arrays["part"]))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged ({error}); remove it, and call --mode train") from error

@@ -1,48 +1,71 @@
 """`--mode export`: the scoring of patches as one file that needs JAX alone, not semad."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
 from semad import backend, experiment
 from semad import config as configs
+from semad.data.patches import tile_items
 from semad.detector import Detector
-from semad.files import new_folder, write_bytes, write_text
-from semad.scoring.batched import make_scorer
+from semad.files import check_replaceable, new_folder, write_bytes, write_text
+from semad.scoring.batched import make_scorer, score_items
+from semad.scoring.thresholds import conformal
 
 PLATFORMS = ("cpu", "cuda")
 ARTEFACT = "score.stablehlo"
+ABOUT = "model.json"
+
+
+def scoring_function(detector: Detector) -> Callable[[jax.Array], dict[str, Any]]:
+    """What is exported: patches, (N, P, P, C) of integers, to `scores` and `map`.
+
+    `scores` is score name -> float32 (N,); `map`, float32 (N, P, P), what the detector's score says
+    of each pixel.
+    """
+    scorer, member = make_scorer(detector.method_, maps=True), detector.scoring_
+    name = experiment.score_name(detector.config_, detector.method_)
+
+    def score(patches: jax.Array) -> dict[str, Any]:
+        evidence = scorer(member, patches)
+        values = evidence.maps.get(name, evidence.scores[name][:, None, None])
+        return {"scores": evidence.scores, "map": jnp.broadcast_to(values, patches.shape[:3])}
+
+    return score
 
 
 def export(detector: Detector, output: Path) -> Path:
     """Writes `score.stablehlo`, a serialised `jax.export.Exported`, and `model.json` beside it.
 
-    The function takes patches, (N, P, P, C) of uint8 or uint16 as the held-out images of the run
-    are, and gives score name -> float32 (N,). N is free; but a system that searches (AnoGAN) takes
-    gradients of one convolution per patch, which JAX exports for a fixed N only: `patches` in
-    `model.json`. Weights are inside. `model.json` says how to call it, and the thresholds; those
-    are of maps, see `semad.scoring.maps`.
+    The function is `scoring_function`'s, the weights inside. N is free; but a system that searches
+    (AnoGAN) takes gradients of one convolution per patch, which JAX exports for a fixed N only:
+    `patches` in `model.json`. It also says how to call it, and the thresholds: `patch` of a patch's
+    score, `pixel` and `image` of maps blended as `semad.scoring.maps` does.
 
     Args:
       detector: a trained one.
-      output: a folder; one that exists is kept as `<name>.1`.
+      output: a new folder, or one of an earlier export, which is kept as `<name>.1`.
 
     Returns:
       The folder.
+
+    Raises:
+      UserError: when something else stands there.
     """
+    check_replaceable(output, ABOUT)
     config, size = detector.config_, detector.config_.data.patch_size
     dtype = detector.holdout_[0].dtype
-    scorer, member = make_scorer(detector.method_), detector.scoring_
     searches = detector.method_.reconstruct is None
     fixed = (config.score.chunk or backend.plan().score_chunk) if searches else None
     (count,) = (fixed,) if searches else jax_export.symbolic_shape("n")
     patches = jax.ShapeDtypeStruct((count, size, size, config.data.channels), dtype)
-    exported = jax_export.export(
-        jax.jit(lambda patches: dict(scorer(member, patches).scores)), platforms=PLATFORMS
-    )(patches)
+    exported = jax_export.export(jax.jit(scoring_function(detector)), platforms=PLATFORMS)(patches)
     about = {
         "system": config.method,
         "score": experiment.score_name(config, detector.method_),
@@ -55,11 +78,28 @@ def export(detector: Detector, output: Path) -> Path:
         "map": {
             name: config.score[name] for name in ("stride", "smoothing", "pooling", "min_area")
         },
-        "thresholds": detector.thresholds_._asdict(),
+        "thresholds": {"patch": _patch_threshold(detector)} | detector.thresholds_._asdict(),
         "calibration": detector.calibration_,
         "versions": configs.versions(),
     }
     with new_folder(output) as folder:
         write_bytes(folder / ARTEFACT, lambda file: file.write(exported.serialize()))
-        write_text(folder / "model.json", json.dumps(about, indent=2) + "\n")
+        write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
     return output
+
+
+def _patch_threshold(detector: Detector) -> float:
+    """Split-conformal, on the held-out normal images' tiles."""
+    config = detector.config_
+    size = config.data.patch_size
+    scored = score_items(
+        make_scorer(detector.method_),
+        detector.scoring_,
+        detector.holdout_,
+        tile_items(detector.holdout_, size, size),
+        patch_size=size,
+        chunk=config.score.chunk or backend.plan().score_chunk,
+        label="scoring held-out normal patches",
+    )
+    values = scored.values[experiment.score_name(config, detector.method_)]
+    return conformal(values, config.score.threshold_rate)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semad.data.images import to_channels
+from semad.data.images import same_depth, to_channels
 
 Images = np.ndarray | Sequence[np.ndarray]
 
@@ -28,7 +28,7 @@ def from_array(image: np.ndarray, channels: int) -> np.ndarray:
     if np.issubdtype(image.dtype, np.floating):
         if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
             raise ValueError("a floating-point image must lie in [0, 1]; scale it")
-        image = np.round(image * 65535.0).astype(np.uint16)
+        image = np.round(image.astype(np.float64) * 65535).astype(np.uint16)
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"an image of {image.dtype}; it must be uint8, uint16 or floating point")
     return to_channels(image, channels)
@@ -36,6 +36,8 @@ def from_array(image: np.ndarray, channels: int) -> np.ndarray:
 
 def from_arrays(images: Images, channels: int) -> list[np.ndarray]:
     """Images (N, H, W), (N, H, W, C), or a sequence of images of any sizes; see `from_array`.
+
+    Where depths are mixed, all come out as uint16.
 
     Raises:
       ValueError: for none, or for one that `from_array` does not take.
@@ -47,4 +49,4 @@ def from_arrays(images: Images, channels: int) -> list[np.ndarray]:
     found = [from_array(image, channels) for image in images]
     if not found:
         raise ValueError("no images; give at least one")
-    return found
+    return same_depth(found)

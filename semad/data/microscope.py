@@ -4,6 +4,7 @@ FEI/Thermo (TIFF tags 34680 and 34682) and Zeiss (34118) are decoded by tifffile
 text file beside the image (its keys are described in Gwyddion's user guide).
 """
 
+import codecs
 import configparser
 import math
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from typing import Any, NamedTuple
 
 import tifffile
 
-_NM = {"m": 1e9, "cm": 1e7, "mm": 1e6, "µm": 1e3, "um": 1e3, "nm": 1.0, "pm": 1e-3}
+# µ is written as the micro sign or as the Greek letter.
+_NM = {"m": 1e9, "cm": 1e7, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "nm": 1.0, "pm": 1e-3}
 _SQUARE = 0.01  # by how much a pixel's sides may differ
 
 
@@ -22,12 +24,10 @@ class Microscope(NamedTuple):
     Attributes:
       nm_per_pixel: the side of a pixel, in nm.
       image_rows: rows above the data bar.
-      maker: `FEI`, `Zeiss` or `Hitachi`.
     """
 
     nm_per_pixel: float | None = None
     image_rows: int | None = None
-    maker: str | None = None
 
 
 def read_tags(path: Path) -> Microscope:
@@ -47,7 +47,8 @@ def read_tags(path: Path) -> Microscope:
 
 
 def _fei(tags: Mapping[str, Any], rows: int) -> Microscope:
-    scan = next((tags[name] for name in ("Scan", "EScan", "IScan") if tags.get(name)), {})
+    sections = (tags.get(name) or {} for name in ("Scan", "EScan", "IScan"))
+    scan = next((one for one in sections if "PixelWidth" in one), {})
     width, height = (_positive(scan.get(f"Pixel{side}")) for side in ("Width", "Height"))
     if width and height and abs(width / height - 1) > _SQUARE:
         width = None  # an area in square pixels would be wrong
@@ -55,30 +56,34 @@ def _fei(tags: Mapping[str, Any], rows: int) -> Microscope:
     bar = _positive(tags.get("PrivateFei", {}).get("DatabarHeight"))
     # The pixels with the bar are as many rows as the file has; or only the bar's height is known.
     image_rows = int(above) if above and above <= rows else int(rows - bar) if bar else None
-    return Microscope(width and width * _NM["m"], image_rows, "FEI")
+    return Microscope(width and width * _NM["m"], image_rows)
 
 
 def _zeiss(tags: Mapping[str, Any]) -> Microscope:
-    for key in ("ap_image_pixel_size", "ap_pixel_size"):
-        entry = tags.get(key, ())
-        if len(entry) == 3 and _positive(entry[1]) and entry[2] in _NM:
-            # Zeiss draws its data bar into the picture, so no tag says where it begins.
-            return Microscope(entry[1] * _NM[entry[2]], None, "Zeiss")
-    return Microscope(maker="Zeiss")
+    # Not ap_pixel_size, which counts the pixels of the screen and not those of the stored image.
+    entry = tags.get("ap_image_pixel_size", ())
+    if len(entry) == 3 and _positive(entry[1]) and entry[2] in _NM:
+        # Zeiss draws its data bar into the picture, so no tag says where it begins.
+        return Microscope(entry[1] * _NM[entry[2]], None)
+    return Microscope()
 
 
 def _hitachi(path: Path) -> Microscope:
     """`<name>.txt` beside the image: a section [SemImageFile] with PixelSize in nm."""
-    beside = path.with_suffix(".txt")
-    if beside == path or not beside.is_file():
+    names = (path.with_suffix(ending) for ending in (".txt", ".TXT"))
+    beside = next((one for one in names if one.is_file()), None)
+    if beside is None:
         return Microscope()
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read_string(beside.read_text(encoding="utf-8", errors="replace").lstrip("\ufeff"))
+        content = beside.read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
+        parser.read_string(text)
         size = _positive(parser.get("SemImageFile", "PixelSize").split()[0])
     except (configparser.Error, OSError, IndexError):
         return Microscope()
-    return Microscope(size, None, "Hitachi")
+    return Microscope(size, None)
 
 
 def _positive(value: Any) -> float | None:

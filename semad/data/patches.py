@@ -165,9 +165,21 @@ def pad(image: np.ndarray, patch_size: int, name: str) -> np.ndarray:
     return np.pad(image, ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)))
 
 
+class Holdout(NamedTuple):
+    """Normal images that training never sees.
+
+    Attributes:
+      images: (H, W, C) each.
+      part: of a whole image that each of them is, on average; 1 for whole ones.
+    """
+
+    images: list[np.ndarray]
+    part: float
+
+
 def split_holdout(
     source: Source, share: float, patch_size: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+) -> tuple[list[np.ndarray], Holdout]:
     """Normal images for training, and normal images that training never sees.
 
     With ten images or more, whole images are held out, evenly spread over their order. With
@@ -187,7 +199,7 @@ def split_holdout(
         held = set(np.linspace(0, len(images) - 1, math.ceil(share * len(images)), dtype=int))
         return (
             [image for number, image in enumerate(images) if number not in held],
-            [image for number, image in enumerate(images) if number in held],
+            Holdout([image for number, image in enumerate(images) if number in held], 1.0),
         )
     cuts = [image.shape[0] - max(patch_size, round(share * image.shape[0])) for image in images]
     if min(cuts) < patch_size:
@@ -196,7 +208,8 @@ def split_holdout(
             f"cannot give both training and held-out patches of {patch_size} pixels; add normal "
             "images (ten or more), or set a smaller --config.data.patch_size"
         )
+    part = 1 - sum(cuts) / sum(image.shape[0] for image in images)
     return (
         [image[:cut] for image, cut in zip(images, cuts, strict=True)],
-        [image[cut:] for image, cut in zip(images, cuts, strict=True)],
+        Holdout([image[cut:] for image, cut in zip(images, cuts, strict=True)], part),
     )

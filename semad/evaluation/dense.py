@@ -12,10 +12,10 @@ from semad.evaluation import figures, metrics, pixels
 from semad.evaluation.baselines import baseline_maps
 from semad.evaluation.per_image import of_maps
 from semad.evaluation.protocols import subset, tile_labels
-from semad.evaluation.results import check_finite, summary
+from semad.evaluation.results import summary
 from semad.experiment import Experiment
 from semad.pace import Pace
-from semad.scoring.batched import Scorer, Scoring, make_scorer
+from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
 from semad.scoring.maps import map_images, pool
 from semad.scoring.thresholds import threshold
 from semad.types import TrainState
@@ -50,14 +50,18 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     ):
         own = experiment.scoring_member(run.config, run.method, state, number)
         test = _map(run, scorer, own, images, "mapping test images")
-        holdout = _map(run, scorer, own, run.holdout, "mapping held-out normal images")
+        holdout = _map(run, scorer, own, run.holdout.images, "mapping held-out normal images")
         own_figures, own_counts = _member(run, test, holdout, masks, name)
         members.append(one._asdict() | {"step": int(step)} | own_figures)
         if number == 0:
-            counts = own_counts
+            counts, edges = own_counts, pixels.bin_edges(test[name], masks)
             limit = own_figures["threshold"]["value"]
             _draw(folder, images, masks, ids, test[name], holdout[name], limit, name)
-            whole = of_maps(test[name], holdout[name], masks, ids, run.config.score)
+            whole = of_maps(
+                *(test[name], holdout[name], masks, ids),
+                part=run.holdout.part,
+                settings=run.config.score,
+            )
             _draw_cases(folder, images, masks, test[name], whole["images"])
     baselines = _stack([baseline_maps(image) for image in images])
     counted = {key: pixels.count(maps, masks) for key, maps in baselines.items()}
@@ -68,7 +72,9 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
         }
         figures.roc(folder / "roc.png", curves)
         figures.precision_recall(folder / "pr.png", curves)
-    np.savez_compressed(folder / "scores.npz", image_ids=np.array(ids), **counts._asdict())
+    np.savez_compressed(
+        folder / "scores.npz", image_ids=np.array(ids), edges=edges, **counts._asdict()
+    )
     seed = run.config.seed
     return (
         summary(members, run.config.score.threshold_rule)
@@ -160,7 +166,7 @@ def _tiles(
 ) -> dict[str, dict[str, float | None]]:
     """The thesis' tiles, scored by what the map holds inside them."""
     size = run.draw.patch_size
-    items = tile_items(maps, size, run.config.score.stride)
+    items = tile_items(maps, size, size // 2)  # whatever the stride of the map
     labels = tile_labels(masks, items, size)
     pooled = [
         pool(values, items[items[:, 0] == number, 1:], size) for number, values in enumerate(maps)

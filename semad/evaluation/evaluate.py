@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from semad import config
-from semad.errors import UserError
 from semad.evaluation.dense import evaluate_pixels
 from semad.evaluation.items import choose_items, evaluate_items
 from semad.evaluation.protocols import resolve
-from semad.experiment import Experiment, score_name
+from semad.experiment import Experiment, check_stride, score_name
 from semad.files import new_folder, write_text
 from semad.reports.run import write_report
 from semad.training.logs import training_seconds
@@ -23,13 +22,10 @@ def check(run: Experiment) -> None:
     Raises:
       UserError: when the data does not suit the protocol.
     """
-    if resolve(run.config.eval.protocol, run.source) != "pixel":
+    if resolve(run.config.eval.protocol, run.source) == "pixel":
+        check_stride(run.config)
+    else:
         choose_items(run)
-    elif run.config.score.stride > run.draw.patch_size:
-        raise UserError(
-            f"config.score.stride is {run.config.score.stride}, which leaves pixels without a "
-            f"score; it must be at most the patch size of {run.draw.patch_size}"
-        )
 
 
 def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any]:

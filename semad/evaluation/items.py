@@ -94,7 +94,7 @@ def choose_items(run: Experiment) -> Items:
     test = protocol_items(protocol, run.source, patch_size, stride)
     rows = subset(len(test.labels), settings.max_items, run.config.seed)
     chosen = ProtocolItems(test.items[rows], test.labels[rows])
-    holdout = tile_items(run.holdout, patch_size, stride)
+    holdout = tile_items(run.holdout.images, patch_size, stride)
     holdout = holdout[subset(len(holdout), settings.max_holdout_items, run.config.seed)]
     # By index, evenly spread: not by looks.
     shown = [_spread(np.flatnonzero(chosen.labels == label)) for label in (False, True)]
@@ -116,7 +116,7 @@ def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Score
     }
     parts = (
         (run.source.test, items.test.items, items.shown, "scoring test items"),
-        (run.holdout, items.holdout, (), "scoring held-out normal items"),
+        (run.holdout.images, items.holdout, (), "scoring held-out normal items"),
     )
     scored = []
     for number in range(len(experiment.members(run.config))):

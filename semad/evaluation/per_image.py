@@ -15,6 +15,8 @@ def of_maps(
     holdout: Sequence[np.ndarray],
     masks: Sequence[np.ndarray],
     ids: Sequence[str],
+    *,
+    part: float,
     settings: Any,
 ) -> dict[str, Any]:
     """Calibration on held-out normal images, and how it holds on the test images.
@@ -23,6 +25,7 @@ def of_maps(
       test, holdout: maps (H, W) of one score of one member.
       masks: bool (H, W), of the test images.
       ids: of the test images.
+      part: of a whole image that each held-out one is.
       settings: `config.score`.
 
     Returns:
@@ -34,7 +37,7 @@ def of_maps(
         np.array([image_score(one, settings.pooling, settings.min_area) for one in part])
         for part in (test, holdout)
     )
-    thresholds, calibration = calibrate(holdout, normal, settings.threshold_rate)
+    thresholds, calibration = calibrate(holdout, normal, settings.threshold_rate, part)
     labels = np.array([mask.any() for mask in masks])
     clean = np.flatnonzero(~labels)
     if len(clean):
@@ -62,7 +65,7 @@ def _row(
         "flagged": bool(score > thresholds.image),
         "defects": len(shares),
         "found": float(shares.mean()) if len(shares) else None,
-        "false_positive_rate": float((values[~mask] > thresholds.pixel).mean()),
+        "false_positive_rate": _rate(values[~mask], thresholds.pixel),
     } | metrics.ranking(mask.ravel(), values.ravel())
 
 

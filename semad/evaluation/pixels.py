@@ -14,10 +14,10 @@ from sklearn import metrics
 
 from semad.evaluation.figures import Curve
 from semad.scoring.regions import TOUCHING
+from semad.scoring.thresholds import CONFIDENCE
 
 BINS = 4096
 RESAMPLES = 200
-CONFIDENCE = 0.95
 FALSE_POSITIVE_RATE = 0.05
 """At which the true-positive rate is reported."""
 OVERLAP_LIMIT = 0.3
@@ -115,9 +115,14 @@ def _region_overlap(counts: Counts) -> float:
 
 
 def intervals(counts: Counts, seed: int) -> dict[str, list[float] | None]:
-    """95 % bootstrap intervals of `figures`, over images drawn with replacement."""
+    """95 % bootstrap intervals of `figures`, over images drawn with replacement.
+
+    None for each, where there is a single image.
+    """
     rng = np.random.default_rng(seed)
     images = len(counts.defects)
+    if images < 2:
+        return dict.fromkeys(NAMES)
     samples = []
     for _ in range(RESAMPLES):
         rows = rng.integers(0, images, images)

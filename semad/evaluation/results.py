@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from semad.errors import UserError
 from semad.evaluation import metrics
+from semad.scoring.batched import check_finite
 from semad.scoring.thresholds import threshold
 
 FIGURES = ("auroc", "average_precision", "precision", "recall", "f1")
@@ -48,15 +48,6 @@ def member_metrics(
     own = scores[name]
     limit = {"rule": rule, "value": own["threshold"]}
     return {key: own[key] for key in FIGURES} | {"threshold": limit, "scores": scores}
-
-
-def check_finite(name: str, *arrays: np.ndarray) -> None:
-    """Raises a UserError for a score that is not finite everywhere."""
-    if not all(np.isfinite(values).all() for values in arrays):
-        raise UserError(
-            f"the score {name} is not finite for every item; train with lower learning rates "
-            "(--config.lr.<net>), or search with a lower one (--config.search.lr)"
-        )
 
 
 def summary(members: list[dict[str, Any]], rule: str) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from semad.scoring.regions import Region, regions
 
 _log = logging.getLogger(__name__)
 
+THUMBNAIL = 720
+"""Pixels of the longer side of a picture in the report."""
+
 
 class Inspection(NamedTuple):
     """What an inspection found.
@@ -47,7 +50,7 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
     Args:
       detector: a trained one.
       images: a file or a folder.
-      output: a new folder, or that of an earlier call with the same detector.
+      output: a new folder, or that of an earlier call with the same detector and images.
 
     Raises:
       UserError: for nothing to inspect, or an output folder of something else. A file that cannot
@@ -55,7 +58,7 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
     """
     start = time.perf_counter()
     items = find(images, output)
-    records.open_output(output, describe(detector))
+    records.open_output(output, describe(detector) | {"images": str(images.resolve())})
     found: list[Record] = []
     scored = 0
     pace = Pace("scoring", len(items), "a larger --config.score.stride is quicker")
@@ -66,8 +69,9 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
             scored += new
             if new:
                 pace.tick(len(found))
-    finally:  # when stopped, the tables say what there is
-        records.write_tables(output, found, detector.thresholds_.image)
+    finally:  # when stopped, the tables say what there is, of earlier calls too
+        rest = [record for item in items[len(found) :] if (record := records.load(output, item))]
+        records.write_tables(output, found + rest, detector.thresholds_.image)
     return Inspection(found, scored, time.perf_counter() - start)
 
 
@@ -83,34 +87,43 @@ def describe(detector: Detector) -> dict[str, Any]:
 
 def _inspect_once(detector: Detector, item: Item, output: Path) -> tuple[Record, bool]:
     """The record of an image, and whether it was made now."""
+    settings = detector.config_.score
     try:
-        digest = checksum(item.path)
-        if record := records.load(output, item, digest):
+        tags = read_tags(item.path)
+        scale = settings.nm_per_pixel or tags.nm_per_pixel
+        origin = {"file": item.name, "key": item.key, "sha256": checksum(item.path)}
+        origin["nm_per_pixel"] = scale
+        record = records.load(output, item)
+        if record and record.items() >= origin.items():
             return record, False
-        record = {"file": item.name, "sha256": digest, "key": item.key}
-        record |= _inspect(detector, item, output)
-    except (UserError, ValueError) as error:
+        image = read_image(item.path, detector.config_.data.channels)
+        image = _crop(image, settings.data_bar, tags)
+        values = detector.anomaly_map(image)
+    except (UserError, ValueError, OSError) as error:
         _log.warning("%s: skipped: %s", item.name, error)
         return {"file": item.name, "verdict": UNREADABLE, "error": str(error)}, True
+    record = origin | _measure(detector, item, output, image, values, scale)
     records.store(output, item, record)
     return record, True
 
 
-def _inspect(detector: Detector, item: Item, output: Path) -> Record:
-    config = detector.config_
-    tags = read_tags(item.path)
-    image = _crop(read_image(item.path, config.data.channels), config.score.data_bar, tags)
-    values = detector.anomaly_map(image)
-    mask = detector.segment_map(values)
+def _measure(
+    detector: Detector,
+    item: Item,
+    output: Path,
+    image: np.ndarray,
+    values: np.ndarray,
+    scale: float | None,
+) -> Record:
+    score = detector.score_map(values)
+    mask = detector.segment_map(values, score)
     found = regions(values, mask)
     _write_images(output, item.key, image, values, mask, found)
-    scale = config.score.nm_per_pixel or tags.nm_per_pixel
     return {
-        "score": detector.score_map(values),
-        "verdict": "anomalous" if mask.any() else "normal",
+        "score": score,
+        "verdict": "anomalous" if score > detector.thresholds_.image else "normal",
         "width": image.shape[1],
         "height": image.shape[0],
-        "nm_per_pixel": scale,
         "defects": [_measures(number, one, scale) for number, one in enumerate(found, 1)],
     }
 
@@ -152,11 +165,16 @@ def _write_images(
     found: list[Region],
 ) -> None:
     write_bytes(output / f"maps/{key}.tif", lambda file: tifffile.imwrite(file, values))
+    overlay = outline(image, mask, [one.box for one in found])
+    small = overlay.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
     pictures = {
-        "masks": Image.fromarray(mask.astype(np.uint8) * 255),
-        "overlays": outline(image, mask, [one.box for one in found]),
+        f"masks/{key}.png": Image.fromarray(mask.astype(np.uint8) * 255),
+        f"overlays/{key}.png": overlay,
+        f"records/{key}.jpg": small,  # for the report
     }
-    for folder, picture in pictures.items():
+    for name, picture in pictures.items():
+        kind = "PNG" if name.endswith("png") else "JPEG"
         write_bytes(
-            output / f"{folder}/{key}.png", lambda file, one=picture: one.save(file, format="PNG")
+            output / name, lambda file, one=picture, kind=kind: one.save(file, kind, quality=85)
         )

@@ -5,20 +5,22 @@ with the first image that has none.
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from semad.errors import UserError
-from semad.files import write_text
+from semad.files import check_replaceable, write_text
 from semad.inspection.files import Item
 
 Record = dict[str, Any]
-"""`file`, `sha256`, `key`, `score`, `verdict`, `width`, `height`, `nm_per_pixel`, `defects`; or
+"""`file`, `key`, `sha256`, `score`, `verdict`, `width`, `height`, `nm_per_pixel`, `defects`; or
 `file`, `verdict` and `error`."""
 
 UNREADABLE = "unreadable"
+SETTINGS = "settings.json"
 
 SCORE_COLUMNS = (
     *("file", "score", "verdict", "threshold", "defects", "defect_area_pixels"),
@@ -36,7 +38,8 @@ def open_output(output: Path, settings: dict[str, Any]) -> None:
     Raises:
       UserError: when it holds others, or anything else.
     """
-    path = output / "settings.json"
+    check_replaceable(output, SETTINGS)
+    path = output / SETTINGS
     if path.is_file():
         stored, wanted = json.loads(path.read_text()), json.loads(json.dumps(settings))
         for key in sorted(stored.keys() | wanted.keys()):
@@ -46,18 +49,14 @@ def open_output(output: Path, settings: dict[str, Any]) -> None:
                     f"{wanted.get(key)}; give another --output"
                 )
         return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} exists and holds something else; give a new --output folder")
     write_text(path, json.dumps(settings, indent=2) + "\n")
 
 
-def load(output: Path, item: Item, digest: str) -> Record | None:
-    """The record of an image, if it was inspected as it is now."""
+def load(output: Path, item: Item) -> Record | None:
+    """The record of an image, if it was inspected."""
     path = _path(output, item)
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text())
-    return record if (record["sha256"], record["key"]) == (digest, item.key) else None
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    return record if record.get("file") == item.name else None
 
 
 def store(output: Path, item: Item, record: Record) -> None:
@@ -66,7 +65,7 @@ def store(output: Path, item: Item, record: Record) -> None:
 
 
 def _path(output: Path, item: Item) -> Path:
-    return output / "records" / f"{item.name}.json"
+    return output / "records" / f"{item.key}.json"
 
 
 def write_tables(output: Path, records: Iterable[Record], threshold: float) -> None:
@@ -88,9 +87,8 @@ def write_tables(output: Path, records: Iterable[Record], threshold: float) -> N
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Record]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, table.getvalue())

@@ -32,12 +32,18 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
         return []
     found = []
     rate, lowest = calibration["rate"], calibration.get("lowest_rate", 0)
+    part = calibration.get("part", 1)
+    what = "held-out normal images" if part == 1 else "held-out parts of normal images"
     if rate < lowest:
         found.append(
-            f"With {calibration['images']} held-out normal images or parts of images, no rate of "
-            f"false alarms among images below {100 * lowest:.0f} % can be promised, though "
-            f"{100 * rate:g} % was asked for; more normal images would mend that. Parts of images "
-            "stand for whole ones: a whole image has more room for a false alarm."
+            f"With {calibration['images']} {what}, no rate of false alarms among images below "
+            f"{100 * lowest:.0f} % can be promised, though {100 * rate:g} % was asked for; more "
+            "normal images (whole ones are held out from ten on) would mend that."
+        )
+    elif part < 1:
+        found.append(
+            f"The images' threshold comes from {what}, as if a whole image were "
+            f"{1 / part:.1f} such parts that have nothing to do with each other."
         )
     for name in ("pixel", "tile", "image"):
         test = calibration.get(f"{name}_test")

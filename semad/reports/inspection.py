@@ -3,8 +3,6 @@
 import io
 from pathlib import Path
 
-from PIL import Image
-
 from semad.detector import Detector
 from semad.evaluation import figures
 from semad.inspection.inspect import Inspection, describe
@@ -13,7 +11,6 @@ from semad.reports.cautions import calibration_cautions
 from semad.reports.render import data_uri, write_page
 
 _SHOWN = 12
-_WIDTH = 720  # pixels of a picture in the page
 
 
 def write_report(detector: Detector, output: Path, inspection: Inspection) -> None:
@@ -39,11 +36,7 @@ def write_report(detector: Detector, output: Path, inspection: Inspection) -> No
 
 
 def _picture(output: Path, record: Record) -> str:
-    with Image.open(output / "overlays" / f"{record['key']}.png") as image:
-        image.thumbnail((_WIDTH, _WIDTH))
-        buffer = io.BytesIO()
-        image.save(buffer, format="JPEG", quality=85)
-    return data_uri(buffer.getvalue(), "jpeg")
+    return data_uri((output / "records" / f"{record['key']}.jpg").read_bytes(), "jpeg")
 
 
 def _histogram(scored: list[Record], threshold: float) -> str | None:

@@ -34,9 +34,12 @@ def write_report(
     Args:
       workdir: of the run.
       config: of the run.
-      result: what metrics.json holds; None after training alone.
+      result: what metrics.json holds; None after training alone, which keeps what the newest
+        evaluation says, if there was one.
       folder: of the evaluation, with its figures.
     """
+    if result is None:
+        result, folder = _newest(workdir)
     log = _log(workdir)
     if log:
         figures.training(workdir / "training.png", log)
@@ -61,6 +64,12 @@ def write_report(
         small=_FIGURES,
         wide=_WIDE,
     )
+
+
+def _newest(workdir: Path) -> tuple[dict[str, Any] | None, Path | None]:
+    """The newest evaluation and its folder."""
+    paths = sorted(workdir.glob("evaluation/*/metrics.json"), key=lambda path: path.stat().st_mtime)
+    return (json.loads(paths[-1].read_text()), paths[-1].parent) if paths else (None, None)
 
 
 def _log(workdir: Path) -> list[dict[str, Any]]:

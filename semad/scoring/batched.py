@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from semad import losses
 from semad.data.patches import normalise
+from semad.errors import UserError
 from semad.pace import Pace
 from semad.types import Hparams, Method, Weights
 
@@ -75,6 +76,15 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
         return Evidence(residuals | own, pixels, rebuilt)
 
     return score
+
+
+def check_finite(name: str, *arrays: np.ndarray) -> None:
+    """Raises a UserError for a score that is not finite everywhere."""
+    if not all(np.isfinite(values).all() for values in arrays):
+        raise UserError(
+            f"the score {name} is not finite everywhere; train with lower learning rates "
+            "(--config.lr.<net>), or search with a lower one (--config.search.lr)"
+        )
 
 
 def cut(image: np.ndarray, corners: np.ndarray, patch_size: int) -> np.ndarray:

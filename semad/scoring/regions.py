@@ -61,14 +61,21 @@ def _large(mask: np.ndarray, min_area: int) -> np.ndarray:
     return (sizes >= max(1, min_area))[labels]
 
 
-def segment(values: np.ndarray, thresholds: Thresholds, pooling: str, min_area: int) -> np.ndarray:
+def segment(
+    values: np.ndarray, score: float, thresholds: Thresholds, pooling: str, min_area: int
+) -> np.ndarray:
     """The defects of an image: bool (H, W), none where its score is not above the threshold.
 
     With `max`, a defect has a core of `min_area` connected pixels above the image's threshold, and
     reaches as far as its pixels stay above the pixels' threshold (hysteresis, Canny 1986). With
     `mean`, every region of `min_area` pixels above the pixels' threshold is one.
+
+    Args:
+      values: map (H, W).
+      score: of the image, see `image_score`.
+      thresholds, pooling, min_area: as for calibration.
     """
-    if image_score(values, pooling, min_area) <= thresholds.image:
+    if score <= thresholds.image:
         return np.zeros(values.shape, bool)
     if pooling == "mean":
         return _large(values > thresholds.pixel, min_area)

@@ -55,30 +55,34 @@ class Thresholds(NamedTuple):
 
 
 def calibrate(
-    maps: Sequence[np.ndarray], scores: Sequence[float], rate: float
+    maps: Sequence[np.ndarray], scores: Sequence[float], rate: float, part: float = 1.0
 ) -> tuple[Thresholds, dict[str, Any]]:
-    """Both thresholds from held-out normal images, and the rates that they achieve.
+    """Both thresholds from held-out normal images, and what can be said of their rates.
 
-    The rates are measured by leaving one image out: its share above the threshold of the others.
+    Where only parts of images are held out, a whole image has more room for a false positive: as
+    if it were 1 / part independent parts, each of which may be one at 1 − (1 − rate)^part.
 
     Args:
       maps: of held-out normal images, (H, W) each.
       scores: of the same images.
       rate: of false positives, in [0, 1].
+      part: of a whole image that each of them is, in (0, 1].
 
     Returns:
-      The thresholds, and `rate`, `images`, `lowest_rate` (below which nothing can be promised of
-      whole images), and for `pixel` and `image` the `achieved` rate with its 95 % `interval`.
+      The thresholds, and `rate`, `images`, `part`, `lowest_rate` (below which nothing can be
+      promised of whole images), and `pixel`, the `achieved` rate with its 95 % `interval`, measured
+      by leaving one image out. The like for whole images would measure nothing: the share of n
+      numbers above the rank of the others follows from n alone.
     """
     groups = [values.ravel() for values in maps]
     singles = np.asarray(scores, np.float64)
-    values = Thresholds(conformal(singles, rate), conformal(np.concatenate(groups), rate))
-    return values, {
+    image = conformal(singles, 1 - (1 - rate) ** part)
+    return Thresholds(image, conformal(np.concatenate(groups), rate)), {
         "rate": rate,
         "images": len(groups),
-        "lowest_rate": 1 / (len(groups) + 1),
+        "part": part,
+        "lowest_rate": 1 - (1 - 1 / (len(groups) + 1)) ** (1 / part),
         "pixel": achieved(groups, rate),
-        "image": achieved([singles[[number]] for number in range(len(singles))], rate),
     }
 
 

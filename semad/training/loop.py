@@ -203,9 +203,9 @@ def _check_finite(
 def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
     """Sample images of a group's first member, on held-out patches that are always the same."""
     size = run.draw.patch_size
-    items = tile_items(run.holdout, size, size)
+    items = tile_items(run.holdout.images, size, size)
     chosen = items[np.linspace(0, len(items) - 1, _PREVIEWS, dtype=int)]
-    images = crops(stack(run.holdout), chosen, size)
+    images = crops(stack(run.holdout.images), chosen, size)
     z = sample_latent(jax.random.key(0), _PREVIEWS, run.method.latent_dim)
 
     @jax.jit

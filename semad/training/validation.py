@@ -28,9 +28,9 @@ def make_validator(run: Experiment) -> Callable[[TrainState], jax.Array]:
     The patches are always the same, spread evenly over the held-out images.
     """
     size = run.draw.patch_size
-    items = tile_items(run.holdout, size, size)
+    items = tile_items(run.holdout.images, size, size)
     chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
-    images = crops(stack(run.holdout), chosen, size)
+    images = crops(stack(run.holdout.images), chosen, size)
 
     @jax.jit
     def validate(group: TrainState) -> jax.Array:

@@ -28,6 +28,16 @@ def test_shapes():
     assert [one.shape for one in from_arrays(mixed, 1)] == [(4, 5, 1), (6, 7, 1)]
 
 
+def test_mixed_depths_become_one():
+    dark, deep = from_arrays([np.full((4, 4), 2, np.uint8), np.full((4, 4), 999, np.uint16)], 1)
+    assert (dark.dtype, deep.dtype) == (np.uint16, np.uint16)
+    assert (dark.max(), deep.max()) == (2 * 257, 999)
+
+
+def test_half_precision_keeps_its_values():
+    assert from_array(np.full((2, 2), 1.0, np.float16), 1).max() == 65535
+
+
 @pytest.mark.parametrize(
     ("images", "says"),
     [

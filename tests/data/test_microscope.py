@@ -37,18 +37,18 @@ def fei(width="3.5e-09", height="3.5e-09", rows="50", bar="10"):
 @pytest.mark.parametrize("code", [34680, 34682])
 def test_fei(tmp_path, code):
     found = read_tags(tiff(tmp_path, code, fei()))
-    assert found == (pytest.approx(3.5), 50, "FEI")
+    assert found == (pytest.approx(3.5), 50)
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"rows": ""}, (pytest.approx(3.5), 50, "FEI")),  # by the bar's height
-        ({"rows": "", "bar": "0"}, (pytest.approx(3.5), None, "FEI")),
-        ({"rows": "999", "bar": ""}, (pytest.approx(3.5), None, "FEI")),
-        ({"width": "nonsense"}, (None, 50, "FEI")),
-        ({"width": "0"}, (None, 50, "FEI")),
-        ({"height": "4e-09"}, (None, 50, "FEI")),  # no square pixel
+        ({"rows": ""}, (pytest.approx(3.5), 50)),  # by the bar's height
+        ({"rows": "", "bar": "0"}, (pytest.approx(3.5), None)),
+        ({"rows": "999", "bar": ""}, (pytest.approx(3.5), None)),
+        ({"width": "nonsense"}, (None, 50)),
+        ({"width": "0"}, (None, 50)),
+        ({"height": "4e-09"}, (None, 50)),  # no square pixel
     ],
 )
 def test_fei_in_part(tmp_path, changes, expected):
@@ -62,14 +62,28 @@ def test_fei_in_part(tmp_path, changes, expected):
 def test_zeiss(tmp_path, size, expected):
     text = f"\r\n0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = {size}\r\nDP_ZOOM\r\nZoom = Off\r\n"
     found = read_tags(tiff(tmp_path, 34118, text.encode("cp1252")))
-    assert found == (expected and pytest.approx(expected), None, "Zeiss")
+    assert found == (expected and pytest.approx(expected), None)
+
+
+def test_zeiss_pixels_of_the_screen_are_no_scale(tmp_path):
+    text = b"\r\n0\r\nAP_PIXEL_SIZE\r\nPixel Size = 10.0 nm\r\nDP_ZOOM\r\nZoom = Off\r\n"
+    assert read_tags(tiff(tmp_path, 34118, text)) == NOTHING
+
+
+def test_fei_scale_in_another_section(tmp_path):
+    text = fei().replace("PixelWidth=3.5e-09\nPixelHeight=3.5e-09", "")
+    text += "[EScan]\nPixelWidth=2e-09\nPixelHeight=2e-09\n"
+    assert read_tags(tiff(tmp_path, 34682, text)).nm_per_pixel == pytest.approx(2)
 
 
 def test_hitachi(tmp_path):
     path = tiff(tmp_path, 0, "")
     beside = path.with_suffix(".txt")
     beside.write_text("[SemImageFile]\nInstructName=S-4800\nDataSize=80x60\nPixelSize=9.921875\n")
-    assert read_tags(path) == (9.921875, None, "Hitachi")
+    assert read_tags(path) == (9.921875, None)
+    path.with_suffix(".TXT").write_text("[SemImageFile]\nPixelSize=7\n", encoding="utf-16")
+    beside.unlink()
+    assert read_tags(path) == (7, None)
     for text in ("[SemImageFile]\nPixelSize=\n", "lab notes, no settings", "[Other]\na=1\n"):
         beside.write_text(text)
         assert read_tags(path).nm_per_pixel is None

@@ -10,6 +10,7 @@ from PIL import Image
 
 import semad
 from semad import data
+from semad.data.images import read_image
 from semad.errors import UserError
 from semad.inspection.files import find
 from semad.inspection.inspect import inspect
@@ -94,7 +95,9 @@ def test_a_folder(detector, folder, source, tmp_path):
         assert values.dtype == np.float32
         np.testing.assert_allclose(values, detector.anomaly_map(image), rtol=1e-3, atol=1e-5)
         with Image.open(output / f"masks/{stem}.png") as mask:
-            np.testing.assert_array_equal(np.asarray(mask) > 0, detector.segment_map(values))
+            score = detector.score_map(values)
+            expected = detector.segment_map(values, score)
+            np.testing.assert_array_equal(np.asarray(mask) > 0, expected)
         with Image.open(output / f"overlays/{stem}.png") as overlay:
             assert overlay.size == (72, 72)
 
@@ -133,6 +136,55 @@ def test_a_second_call_does_what_is_missing(detector, folder, tmp_path):
     assert sum(one["verdict"] == UNREADABLE for one in third.records) == 3
 
 
+def test_another_folder_wants_another_output(detector, folder, tmp_path):
+    output = tmp_path / "out"
+    inspect(detector, folder, output)
+    before = (output / "scores.csv").read_text()
+    with pytest.raises(UserError, match="images = "):
+        inspect(detector, folder / "sub", output)
+    assert (output / "scores.csv").read_text() == before
+
+
+def test_a_scale_that_changed_changes_the_areas(detector, folder, tmp_path):
+    output = tmp_path / "out"
+    inspect(detector, folder / "deep.tif", output)
+    beside = folder / "deep.txt"
+    beside.write_text("[SemImageFile]\nPixelSize=5\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(detector.config_.score._fields, "nm_per_pixel", None)
+        first = inspect(detector, folder / "deep.tif", tmp_path / "b")
+        beside.unlink()
+        second = inspect(detector, folder / "deep.tif", tmp_path / "b")
+    assert (first.records[0]["nm_per_pixel"], second.records[0]["nm_per_pixel"]) == (5, None)
+    assert second.scored == 1
+
+
+def test_a_file_that_fails_does_not_stop_the_others(detector, folder, tmp_path, monkeypatch):
+    long = folder / f"{'ä' * 120}.png"
+    (folder / "deep.tif").rename(folder / "locked.tif")
+    Image.open(folder / "same.png").save(long)
+
+    def refuse(path, channels, read=read_image):
+        if path.name == "locked.tif":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, channels)
+
+    monkeypatch.setattr("semad.inspection.inspect.read_image", refuse)
+    found = {one["file"]: one for one in inspect(detector, folder, tmp_path / "out").records}
+    assert found["locked.tif"]["verdict"] == UNREADABLE
+    assert "Permission denied" in found["locked.tif"]["error"]
+    key = found[long.name]["key"]
+    assert len(key.encode()) <= 200
+    assert (tmp_path / f"out/overlays/{key}.png").is_file()
+
+
+def test_every_file_has_results_of_its_own(tmp_path):
+    for name in ("a.png", "a.tif", "a.tif.png", "b.png"):
+        (tmp_path / name).touch()
+    keys = [item.key for item in find(tmp_path, tmp_path / "out")]
+    assert keys == ["a.png", "a.tif", "a.tif.png", "b"]
+
+
 def test_when_stopped_the_tables_say_what_there_is(detector, folder, tmp_path, monkeypatch):
     output, whole, calls = tmp_path / "out", semad.Detector.anomaly_map, []
 
@@ -149,6 +201,11 @@ def test_when_stopped_the_tables_say_what_there_is(detector, folder, tmp_path, m
     assert len(scored) == 1
     monkeypatch.undo()
     assert inspect(detector, folder, output).scored == 8 - 1
+    (folder / "deep.tif").write_bytes((folder / "sub" / "größe 1.png").read_bytes())
+    monkeypatch.setattr(semad.Detector, "anomaly_map", stopping)
+    with pytest.raises(KeyboardInterrupt):  # at the changed file; the others keep their rows
+        inspect(detector, folder, output)
+    assert len([row for row in rows(output / "scores.csv") if row["score"]]) == 4
 
 
 def test_other_settings_want_another_folder(detector, folder, tmp_path):
@@ -186,7 +243,8 @@ def test_what_is_found(folder, tmp_path):
     assert names == sorted(names)
     assert "notes.txt" not in names
     assert ".hidden.png" not in names
-    assert len(find(folder, folder / "sub")) == 7  # the output may lie inside
+    for inside in (folder / "sub", folder / ".." / folder.name / "sub"):  # however it is spelt
+        assert len(find(folder, inside)) == 7
     for images, output, says in (
         (tmp_path / "nowhere", tmp_path / "out", "not found"),
         (tmp_path / "out", tmp_path / "x", "not found"),

@@ -42,6 +42,9 @@ def test_a_rate_that_so_few_images_cannot_promise():
     (found,) = calibration_cautions({"rate": 0.05, "images": 4, "lowest_rate": 0.2})
     assert "no rate of false alarms among images below 20 % can be promised" in found
     assert calibration_cautions({"rate": 0.05, "images": 19, "lowest_rate": 0.05}) == []
+    parts = {"rate": 0.5, "images": 19, "lowest_rate": 0.1, "part": 0.25}
+    (found,) = calibration_cautions(parts)
+    assert "as if a whole image were 4.0 such parts" in found
     assert calibration_cautions(None) == []
 
 

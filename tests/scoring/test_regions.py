@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 from skimage.morphology import area_opening
 
-from semad.scoring.regions import Region, image_score, regions, segment
+from semad.scoring import regions as scoring
+from semad.scoring.regions import Region, image_score, regions
 from semad.scoring.thresholds import Thresholds
 
 RNG = np.random.default_rng(0)
 LIMITS = Thresholds(image=5.0, pixel=2.0)
+
+
+def segment(values, thresholds, pooling, min_area):
+    score = image_score(values, pooling, min_area)
+    return scoring.segment(values, score, thresholds, pooling, min_area)
 
 
 def field():

@@ -66,4 +66,17 @@ def test_calibration_of_images():
     assert limits.image == 7  # the 8th of 9
     assert limits.pixel == 7  # rank 116 of 144, 16 pixels a level
     assert (record["images"], record["lowest_rate"]) == (9, pytest.approx(0.1))
-    assert record["image"]["achieved"] == pytest.approx(1 / 9)
+    # Without the 8th or the 9th image the limit is 6, the level at rank 104 of 128.
+    assert record["pixel"]["achieved"] == pytest.approx(2 / 9)
+
+
+def test_whole_images_keep_the_rate_that_their_parts_were_calibrated_for():
+    """A whole image of four independent parts scores the highest of them."""
+    parts = RNG.normal(size=(4_000, 24))
+    whole = RNG.normal(size=(4_000, 4)).max(axis=1)
+    maps = [np.zeros((1, 1))] * 24
+    rate = 0.3
+    limits = np.array([calibrate(maps, row, rate, part=0.25)[0].image for row in parts])
+    assert (whole > limits).mean() == pytest.approx(rate, abs=0.04)
+    record = calibrate(maps, parts[0], rate, part=0.25)[1]
+    assert record["lowest_rate"] == pytest.approx(1 - (24 / 25) ** 4)

@@ -1,0 +1,82 @@
+"""Which smoothing of maps should be the default? Asked of synthetic defects in normal images.
+
+python experiments/choose_smoothing.py runs/nanofibres_* runs/nanotwice_* --output smoothing.json
+
+For the first member of every trained run it ranks every smoothing of the system's own score and of
+`ssim` on held-out normal images with defects planted into them (`semad.evaluation.validator`), and
+names the σ whose average over runs and scores is highest. No test image is read for it.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tqdm import tqdm
+
+from semad import backend, config, experiment
+from semad.evaluation.validator import SMOOTHINGS, rank_settings
+from semad.files import write_text
+from semad.launch import one_line_errors
+from semad.scoring.batched import make_scorer
+
+STRIDE = 8
+COMMON_SCORE = "ssim"
+
+
+def values(workdir: Path) -> dict[str, Any]:
+    """`dataset`, `method`, and for each score the validator's value at each of `SMOOTHINGS`."""
+    run = experiment.prepare(config.load(workdir))
+    state = experiment.restore(workdir, run.config, run.method)
+    ranked = rank_settings(
+        make_scorer(run.method, maps=True),
+        experiment.scoring_member(run.config, run.method, state, 0),
+        run.holdout.images,
+        patch_size=run.draw.patch_size,
+        stride=STRIDE,
+        chunk=backend.plan().score_chunk,
+    )
+    found = {one.setting: one for one in ranked}
+    scores = dict.fromkeys((run.method.default_score, COMMON_SCORE))
+    return {
+        "dataset": run.source.name,
+        "method": run.method.name,
+        "best": ranked[0].setting._asdict() | {"value": round(ranked[0].value, 4)},
+        "scores": {
+            name: [round(found[name, sigma].value, 4) for sigma in SMOOTHINGS] for name in scores
+        },
+    }
+
+
+def main() -> None:
+    """Ranks, and prints one line per run and score, then the choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workdirs", type=Path, nargs="+")
+    parser.add_argument("--output", type=Path, help="a JSON file for the figures")
+    arguments = parser.parse_args()
+    with one_line_errors():
+        rows = [values(workdir) for workdir in tqdm(arguments.workdirs, unit="run")]
+    columns = [row["scores"][name] for row in rows for name in row["scores"]]
+    means = [round(mean(column), 4) for column in zip(*columns, strict=True)]
+    chosen = SMOOTHINGS[means.index(max(means))]
+    report = {
+        "command": "python experiments/choose_smoothing.py runs/nanofibres_* runs/nanotwice_*",
+        "stride": STRIDE,
+        "smoothings": SMOOTHINGS,
+        "runs": rows,
+        "mean": means,
+        "chosen": chosen,
+        "versions": config.versions(),
+    }
+    for row in rows:
+        for name, column in row["scores"].items():
+            print(f"{row['dataset']:<12} {row['method']:<14} {name:<12}", *column)
+    print(f"{'mean':<40}", *means, f"-> {chosen}", file=sys.stderr)
+    if arguments.output:
+        write_text(arguments.output, json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
