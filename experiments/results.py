@@ -16,7 +16,6 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 README = RESULTS.parents[1] / "README.md"
-MARKERS = ("<!-- results -->", "<!-- /results -->")
 BASELINES = ("brightness", "contrast", "local_minimum")
 DATA = ("nanotwice", "nanofibres")  # in this order; the others follow by name
 # Beside each system's own score, the same for all. No label-free choice: on NanoTWICE's labels SSIM
@@ -62,7 +61,8 @@ def _rank(dataset: str) -> tuple[int, str]:
 
 
 def summary(results: list[Result]) -> str:
-    """One row per system and score, one column per data set."""
+    """One row per system and score, one column per data set: tiles and items, not pixels."""
+    results = [result for result in results if result["protocol"] != "pixel"]
     datasets = list(dict.fromkeys(result["dataset"] for result in results))
     lines = _head(["system", "score", *map(_title, datasets), "training, s"])
     for name in BASELINES:
@@ -71,7 +71,7 @@ def summary(results: list[Result]) -> str:
     for method in sorted({result["method"] for result in results}):
         own = {result["dataset"]: result for result in results if result["method"] == method}
         first = next(iter(own.values()))
-        for score in dict.fromkeys((first["score"], COMMON_SCORE)):
+        for score in _shown(first):
             cells = [_cell(own.get(dataset), score) for dataset in datasets]
             time = _training(own.get("nanotwice"))
             lines.append(_line([f"{method} `{first['config']['preset']}`", score, *cells, time]))
@@ -97,6 +97,39 @@ def _cell(result: Result | None, score: str) -> str:
     auroc, precision = _figures(result, score, ("auroc", "average_precision"))
     subset = " †" if result["n_test"] < result["n_available"] else ""
     return f"{auroc} ({precision.split(' ')[0]}){subset}"
+
+
+def dense(results: list[Result]) -> str:
+    """One row per system and score that was mapped, below the baselines of its data set."""
+    head = ("data", "system", "score", "AUROC", "average precision", "TPR at 5 % FPR")
+    lines = _head([*head, "region overlap", "defects found", "tiles by maximum: AUROC", "run"])
+    keys = ("auroc", "average_precision", "tpr_at_fpr", "region_overlap")
+    seen = set()
+    for number, result in enumerate(results, start=1):
+        if result["protocol"] != "pixel":
+            continue
+        if result["dataset"] not in seen:
+            seen.add(result["dataset"])
+            for name in BASELINES:
+                figures = [f"{result['baselines'][name][key]:.3f}" for key in keys]
+                title = name.replace("_", " ")
+                lines.append(_line([result["dataset"], title, "–", *figures, "–", "–", "–"]))
+        for score in _shown(result):
+            own = [member["scores"][score] for member in _members(result)]
+            cells = [
+                *_figures(result, score, keys),
+                _spread(
+                    [1 - one["coverage"]["missed"] / one["coverage"]["defects"] for one in own]
+                ),
+                _spread([one["tiles"]["max"]["auroc"] for one in own]),
+            ]
+            lines.append(_line([result["dataset"], result["method"], score, *cells, f"{number}"]))
+    return "\n".join(lines) + "\n"
+
+
+def _shown(result: Result) -> list[str]:
+    """The system's own score, and the one that all have."""
+    return list(dict.fromkeys((result["score"], COMMON_SCORE)))
 
 
 def details(results: list[Result]) -> str:
@@ -165,9 +198,11 @@ def pages() -> dict[Path, str]:
     """The files that hold tables, with the contents they should have."""
     results = load()
     text = README.read_text()
-    start, end = (text.index(marker) for marker in MARKERS)
-    new = text[: start + len(MARKERS[0])] + "\n" + summary(results) + text[end:]
-    return {README: new, RESULTS / "README.md": INTRODUCTION + details(results)}
+    for name, table in (("results", summary(results)), ("dense", dense(results))):
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        start, end = text.index(opening) + len(opening), text.index(closing)
+        text = f"{text[:start]}\n{table}{text[end:]}"
+    return {README: text, RESULTS / "README.md": INTRODUCTION + details(results)}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw
 from scipy import ndimage
 from sklearn import metrics
@@ -181,6 +182,7 @@ def image_scores(path: Path | BinaryIO, scores: Sequence[float], threshold: floa
     """How the scores of inspected images spread, and the threshold."""
     figure, axes = _axes("scores of the images", "anomaly score", "images")
     axes.hist(scores, bins=min(40, 5 + len(scores)))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="threshold")
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=_DPI)

@@ -1,0 +1,116 @@
+"""Time and peak memory to map one micrograph of NanoTWICE's size, per system and stride.
+
+python experiments/benchmark_maps.py --output experiments/results/benchmark_maps.json
+python experiments/benchmark_maps.py --only bigan,ganomaly --strides 16
+
+Each case runs in a process of its own, so that its peak memory is its own; what the process held
+before it mapped anything (weights, the compiled program) is part of it. Untrained networks of the
+preset `small` map noise: neither weights nor pixels change the work. Compilation is not counted.
+AnoGAN's search of a whole image would take hours: its time is that of `SEARCHED` patches, scaled.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+SHAPE = (696, 1024)
+STRIDES = (16, 8, 4)
+REPEATS = {16: 5, 8: 3, 4: 1}  # a finer stride has as many patches more
+SEARCHED = 128
+
+
+def measure(method: str, stride: int) -> dict[str, Any]:
+    """One case, in this process."""
+    import jax
+    import numpy as np
+
+    from semad import backend, experiment
+    from semad.scoring.batched import Scoring, make_scorer
+    from semad.scoring.maps import anomaly_maps, positions
+    from semad.training.state import init_population, member
+
+    config = import_module(f"configs.{method}").get_config("small")
+    built, size = experiment.build(config), config.data.patch_size
+    scorer = make_scorer(built, maps=True)
+    weights = member(init_population(built, [0]), 0).ema
+    scalars = {name: value[0] for name, value in experiment.hparams(config, built).items()}
+    own = Scoring(weights, scalars, jax.random.key(0))
+    image = np.random.default_rng(0).integers(0, 256, (*SHAPE, 1), np.uint8)
+    patches = int(np.prod([len(positions(length, size, stride)) for length in SHAPE]))
+    searches = built.reconstruct is None
+    if searches:  # a strip of about so many patches
+        image = image[:size, : size + stride * (SEARCHED - 1)]
+    settings = {"patch_size": size, "stride": stride, "chunk": backend.plan().score_chunk}
+    anomaly_maps(scorer, own, image[:size, :size], **settings)  # compiles
+    seconds = []
+    for _ in range(1 if searches else REPEATS[stride]):
+        start = time.perf_counter()
+        anomaly_maps(scorer, own, image, names=(built.default_score,), **settings)
+        seconds.append(time.perf_counter() - start)
+    mapped = len(positions(image.shape[1], size, stride)) if searches else patches
+    return {
+        "method": method,
+        "stride": stride,
+        "patches": patches,
+        "seconds": round(median(seconds) * patches / mapped, 2),
+        "runs": len(seconds),
+        "extrapolated": searches,
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def _case(method: str, stride: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--case", method, "--strides", str(stride)]
+    root = Path(__file__).resolve().parent.parent
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        sys.exit(f"{method} at stride {stride} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """All cases, one after the other, a line each."""
+    from semad import config
+    from semad.methods import METHODS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="systems, separated by commas")
+    parser.add_argument("--strides", default=",".join(map(str, STRIDES)))
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    strides = [int(value) for value in arguments.strides.split(",")]
+    if arguments.case:
+        print(json.dumps(measure(arguments.case, strides[0])))
+        return
+    rows = []
+    for method in arguments.only.split(",") if arguments.only else METHODS:
+        for stride in strides:
+            row = _case(method, stride)
+            rows.append(row)
+            about = f"{row['seconds']:9.2f} s{'*' if row['extrapolated'] else ' '}"
+            print(f"{method:<14} stride {stride:>2} {about} {row['peak_mib']:6} MiB", flush=True)
+    report = {
+        "command": "python experiments/benchmark_maps.py",
+        "image": SHAPE,
+        "cores": len(os.sched_getaffinity(0)),
+        "machine": platform.processor() or platform.machine(),
+        "cases": rows,
+        "versions": config.versions(),
+    }
+    if arguments.output:
+        arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
