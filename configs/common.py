@@ -30,6 +30,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     config.optim.beta2 = 0.999
     config.train = _train()
     config.score = _score()
+    config.select = "none"  # or synthetic: score and smoothing that find planted defects best
     config.eval = ml_collections.ConfigDict()
     config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: tiles or one_class
     config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches

@@ -96,8 +96,8 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
     try:
         stored = json.loads(path.read_text())
         for key, value in ADDED.items():
-            section, name = key.split(".")
-            stored[section].setdefault(name, value)
+            section, _, name = key.rpartition(".")
+            (stored[section] if section else stored).setdefault(name, value)
         config = ml_collections.ConfigDict(stored)
         for key, kind in OPTIONAL.items():
             section, name = key.split(".")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from semad.evaluation.selection import SELECTIONS
 from semad.losses import RESIDUALS
 from semad.methods import METHODS, autoencoder, ebgan, fanogan
 from semad.nets.layers import INITIALIZERS
@@ -16,6 +17,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.init": tuple(INITIALIZERS),
     "score.threshold_rule": ("normal_quantile", "transductive"),
     "score.pooling": POOLINGS,
+    "select": SELECTIONS,
     "score.degree": (1, 2),
     "search.discrimination": ("features", "cross_entropy"),
     "model.form": autoencoder.FORMS,
@@ -91,6 +93,7 @@ ADDED: dict[str, Any] = {
     "score.min_area": 20,
     "score.nm_per_pixel": None,
     "score.data_bar": 0,
+    "select": "none",
 }
 
 # Of the phases in their order; a run may go on with more epochs of its last one.
@@ -98,6 +101,7 @@ EPOCHS = ("train.epochs", "train.encoder_epochs", "train.return_epochs")
 
 # What a run may change when it goes on or is evaluated; anything else makes it another run.
 FREE = (
+    "select",
     "eval.",
     "score.",
     "search.",

@@ -26,10 +26,11 @@ from semad.data.arrays import Images, from_array, from_arrays
 from semad.data.patches import Holdout
 from semad.data.source import Source
 from semad.errors import UserError
+from semad.evaluation.selection import apply, select
 from semad.scoring.batched import check_finite, make_scorer
-from semad.scoring.calibration import Calibration, recall, remember
 from semad.scoring.maps import map_images
 from semad.scoring.regions import image_score, segment
+from semad.scoring.remembered import recall, remember
 from semad.scoring.thresholds import Thresholds, calibrate
 from semad.training.loop import train
 from semad.types import Method, TrainState
@@ -47,6 +48,8 @@ class Detector(BaseEstimator):
     Attributes:
       method_: the system.
       scoring_: the weights and scalars that score.
+      config_: what scores, with the choice of `config.select` made.
+      selection_: that choice, see `semad.evaluation.selection`; None where there was none to make.
       holdout_: normal images that training did not see, (H, W, C) each.
       holdout_part_: of a whole image that each of them is.
     """
@@ -113,7 +116,7 @@ class Detector(BaseEstimator):
         holdout: Holdout,
     ) -> "Detector":
         _check(config)
-        self.config_, self.method_ = config, method
+        self.method_ = method
         self.scoring_ = experiment.scoring_member(config, method, state, number)
         self.holdout_, self.holdout_part_ = holdout
         self._scorer = make_scorer(method, maps=True)
@@ -121,23 +124,36 @@ class Detector(BaseEstimator):
             "checkpoint": config.eval.checkpoint,
             "step": int(state.step[number]),
             "member": number,
+            "search": configs.flatten(config.get("search", {})),
         }
+        self.selection_ = self._select(config)
+        self.config_ = apply(config, self.selection_) if self.selection_ else config
         self.__dict__.pop("_calibrated", None)
         return self
 
+    def _select(self, config: ml_collections.ConfigDict) -> dict[str, Any] | None:
+        if config.select == "none":
+            return None
+        origin = self._origin | configs.flatten(config.score)
+        if found := recall(self.workdir, "selection", origin):
+            return found
+        found = select(config, self.method_, self.scoring_, self.holdout_)
+        remember(self.workdir, "selection", origin, found)
+        return found
+
     @cached_property
-    def _calibrated(self) -> Calibration:
+    def _calibrated(self) -> tuple[Thresholds, dict[str, Any]]:
         check_is_fitted(self, "scoring_")
         settings = self.config_.score
         origin = self._origin | configs.flatten(settings)
-        if self.workdir and (found := recall(Path(self.workdir), origin)):
-            return found
+        if found := recall(self.workdir, "calibration", origin):
+            return Thresholds(**found["thresholds"]), found["record"]
         maps = list(self._maps(self.holdout_, "mapping held-out normal images"))
         scores = [image_score(values, settings.pooling, settings.min_area) for values in maps]
-        found = calibrate(maps, scores, settings.threshold_rate, self.holdout_part_)
-        if self.workdir:
-            remember(Path(self.workdir), origin, found)
-        return found
+        found, record = calibrate(maps, scores, settings.threshold_rate, self.holdout_part_)
+        content = {"thresholds": found._asdict(), "record": record}
+        remember(self.workdir, "calibration", origin, content)
+        return found, record
 
     @property
     def thresholds_(self) -> Thresholds:

@@ -131,6 +131,24 @@ def test_thresholds_are_remembered(source, workdir, monkeypatch):
         semad.load(workdir).thresholds_  # noqa: B018
 
 
+def test_a_choice_without_labels(config, source, tmp_path, monkeypatch):
+    chosen = config.copy_and_resolve_references()
+    chosen.select = "synthetic"
+    fitted = semad.Detector(chosen, tmp_path).fit(source.train)
+    ranking = fitted.selection_["ranking"]
+    assert fitted.selection_["chosen"] == ranking[0]
+    assert ranking[0]["value"] >= fitted.selection_["runner_up"]["value"] >= ranking[-1]["value"]
+    settings = fitted.config_.score
+    assert (settings.name, settings.smoothing) == (ranking[0]["score"], ranking[0]["smoothing"])
+    assert fitted.config.score.name is None  # the argument is left alone
+    monkeypatch.setattr("semad.detector.select", None)  # remembered: not chosen again
+    again = semad.load(tmp_path)
+    assert again.selection_ == fitted.selection_
+    np.testing.assert_array_equal(
+        again.score_samples(source.test), fitted.score_samples(source.test)
+    )
+
+
 def test_settings_that_make_no_map(workdir):
     for key, value, says in (
         ("stride", 17, "stride is 17"),

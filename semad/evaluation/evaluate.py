@@ -9,7 +9,9 @@ from semad import config
 from semad.evaluation.dense import evaluate_pixels
 from semad.evaluation.items import choose_items, evaluate_items
 from semad.evaluation.protocols import resolve
-from semad.experiment import Experiment, check_stride, score_name
+from semad.evaluation.selection import apply, select
+from semad.evaluation.validator import SMOOTHINGS
+from semad.experiment import Experiment, check_stride, score_name, scoring_member
 from semad.files import new_folder, write_text
 from semad.reports.run import write_report
 from semad.training.logs import training_seconds
@@ -45,6 +47,9 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
     """
     start = time.perf_counter()
     protocol = resolve(run.config.eval.protocol, run.source)
+    selection = _select(run, state, protocol)
+    if selection:
+        run = run._replace(config=apply(run.config, selection))
     name = score_name(run.config, run.method)
     part = evaluate_pixels if protocol == "pixel" else evaluate_items
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
@@ -56,6 +61,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
             "seed": run.config.seed,
             "step": int(state.step[0]),
             "score": name,
+            "selection": selection,
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
             "versions": config.versions(),
@@ -64,3 +70,12 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
         write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
         write_report(workdir, run.config, result, folder)
     return result
+
+
+def _select(run: Experiment, state: TrainState, protocol: str) -> dict[str, Any] | None:
+    """What `config.select` chooses, for all members by the first; only maps can be smoothed."""
+    if run.config.select == "none":
+        return None
+    member = scoring_member(run.config, run.method, state, 0)
+    smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]
+    return select(run.config, run.method, member, run.holdout.images, smoothings)

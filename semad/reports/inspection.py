@@ -30,6 +30,7 @@ def write_report(detector: Detector, output: Path, inspection: Inspection) -> No
         histogram=_histogram(scored, about["threshold.image"]),
         cautions=calibration_cautions(detector.calibration_),
         calibration=detector.calibration_,
+        selection=detector.selection_,
         stride=detector.config_.score.stride,
         about=about,
     )

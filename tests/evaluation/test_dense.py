@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semad import experiment
 from semad.errors import UserError
 from semad.evaluation import figures
 from semad.evaluation.baselines import baseline_maps
@@ -64,6 +65,23 @@ def test_figures_overlays_and_report(evaluated):
     assert page.count("data:image/png;base64,") == 5  # with the losses, and the cases
     assert f"{result['mean']['region_overlap']:.3f}" in page
     assert "pixels of 4 images" in page
+
+
+def test_the_choice_knows_no_test_label(evaluated, tmp_path):
+    _, workdir, run = evaluated
+    config = run.config.copy_and_resolve_references()
+    config.select = "synthetic"
+    state = experiment.restore(workdir, run.config, run.method)
+    found = []
+    for number, masks in enumerate((run.source.masks, [~mask for mask in run.source.masks])):
+        own = run._replace(config=config, source=run.source._replace(masks=masks))
+        result = evaluate(own, state, tmp_path / str(number))
+        assert result["score"] == result["selection"]["chosen"]["score"]
+        assert result["config"]["score"]["smoothing"] == result["selection"]["chosen"]["smoothing"]
+        found.append(result["selection"])
+    assert found[0] == found[1]
+    page = (tmp_path / "0" / "report.html").read_text()
+    assert "Chosen without a label" in page
 
 
 def test_the_colours_of_an_overlay(tmp_path):
