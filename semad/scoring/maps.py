@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 from scipy import ndimage
+from tqdm import tqdm
 
 from semad.scoring.batched import Scorer, Scoring, cut, score_chunks
 
@@ -69,20 +70,24 @@ def anomaly_maps(
     shares = np.zeros(image.shape[:2], np.float32)
     sums: Maps = {}
     patches = partial(_patches, image, corners, patch_size)
-    for start, evidence in score_chunks(scorer, member, patches, len(corners), chunk):
+    chunks = score_chunks(scorer, member, patches, len(corners), chunk)
+    total = -(-len(corners) // chunk)
+    # The bar shows itself only for an image that takes long.
+    for start, evidence in tqdm(chunks, "one image", total, unit="chunk", leave=False, delay=5):
         whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
         parts = {
             name: values * weight
             for name, values in (whole | evidence.maps).items()
             if not names or name in names
         }
+        sums = sums or {name: np.zeros_like(shares) for name in parts}
         for number in range(len(evidence.reconstructions)):
             top, left = corners[start + number]
             place = slice(top, top + patch_size), slice(left, left + patch_size)
             shares[place] += weight
             for name, values in parts.items():
-                sums.setdefault(name, np.zeros_like(shares))[place] += values[number]
-    return {name: smooth(total / shares, smoothing) for name, total in sums.items()}
+                sums[name][place] += values[number]
+    return {name: smooth(values / shares, smoothing) for name, values in sums.items()}
 
 
 def map_images(
