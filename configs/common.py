@@ -87,7 +87,8 @@ def _score() -> ml_collections.ConfigDict:
     score = ml_collections.ConfigDict()
     score.name = config_dict.placeholder(str)  # unset: the system's own default
     score.stride = 16  # pixels between tiles, or between the patches that a map is blended of
-    score.smoothing = 0.0  # maps: σ in pixels of a Gaussian filter over them
+    # Maps: σ in pixels of a Gaussian filter over them; chosen by experiments/choose_smoothing.py.
+    score.smoothing = 8.0
     score.pooling = "max"  # an image's score from its map: max (of min_area pixels) | mean
     score.min_area = 20  # pixels of the smallest defect
     score.chunk = 0  # patches scored per call, bounds memory; 0: by backend

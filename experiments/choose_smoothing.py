@@ -1,6 +1,6 @@
 """Which smoothing of maps should be the default? Asked of synthetic defects in normal images.
 
-python experiments/choose_smoothing.py runs/nanofibres_* runs/nanotwice_* --output smoothing.json
+python experiments/choose_smoothing.py runs/nanofibres_* --output smoothing.json
 
 For the first member of every trained run it ranks every smoothing of the system's own score and of
 `ssim` on held-out normal images with defects planted into them (`semad.evaluation.validator`), and
@@ -62,7 +62,7 @@ def main() -> None:
     means = [round(mean(column), 4) for column in zip(*columns, strict=True)]
     chosen = SMOOTHINGS[means.index(max(means))]
     report = {
-        "command": "python experiments/choose_smoothing.py runs/nanofibres_* runs/nanotwice_*",
+        "command": "python experiments/choose_smoothing.py runs/nanofibres_*",
         "stride": STRIDE,
         "smoothings": SMOOTHINGS,
         "runs": rows,
