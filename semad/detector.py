@@ -22,9 +22,8 @@ from tqdm import tqdm
 from semad import backend, experiment
 from semad import config as configs
 from semad.data import patches
-from semad.data.arrays import Images, from_array, from_arrays
+from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.patches import Holdout
-from semad.data.source import Source
 from semad.errors import UserError
 from semad.evaluation.selection import apply, select
 from semad.scoring.batched import check_finite, make_scorer
@@ -95,7 +94,7 @@ class Detector(BaseEstimator):
                 raise ValueError("y has no image of class 0, so there is none to train on")
         with config.unlocked():
             config.data.name = "arrays"
-        run = experiment.prepare(config, _source(images, config.data.patch_size))
+        run = experiment.prepare(config, source_of(images, config.data.patch_size))
         with tempfile.TemporaryDirectory(prefix="semad-") as temporary:
             workdir = Path(self.workdir or temporary)
             if (workdir / "config.json").is_file():
@@ -275,19 +274,3 @@ def _check(config: ml_collections.ConfigDict) -> None:
             "config.score.threshold_rule=transductive takes the threshold from labelled test data, "
             "and there is none; set --config.score.threshold_rule=normal_quantile"
         )
-
-
-def _source(images: list[np.ndarray], patch_size: int) -> Source:
-    """Training images as a source without a test; small ones are items, one patch each."""
-    items = all(max(image.shape[:2]) <= patch_size for image in images)
-    return Source(
-        name="arrays",
-        train=images,
-        test=[],
-        masks=[],
-        labels=np.zeros(0, bool),
-        train_ids=[f"image {number}" for number in range(len(images))],
-        test_ids=[],
-        micrographs=not items,
-        oriented=items,
-    )

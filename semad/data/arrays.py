@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semad.data.images import same_depth, to_channels
+from semad.data.source import Source
 
 Images = np.ndarray | Sequence[np.ndarray]
 
@@ -50,3 +51,19 @@ def from_arrays(images: Images, channels: int) -> list[np.ndarray]:
     if not found:
         raise ValueError("no images; give at least one")
     return same_depth(found)
+
+
+def source_of(images: list[np.ndarray], patch_size: int) -> Source:
+    """Training images as a source without a test; small ones are items, one patch each."""
+    items = all(max(image.shape[:2]) <= patch_size for image in images)
+    return Source(
+        name="arrays",
+        train=images,
+        test=[],
+        masks=[],
+        labels=np.zeros(0, bool),
+        train_ids=[f"image {number}" for number in range(len(images))],
+        test_ids=[],
+        micrographs=not items,
+        oriented=items,
+    )

@@ -16,7 +16,7 @@ from semad.evaluation.results import summary
 from semad.experiment import Experiment
 from semad.pace import Pace
 from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
-from semad.scoring.maps import map_images, pool
+from semad.scoring.maps import map_images, pool, smooth
 from semad.scoring.thresholds import threshold
 from semad.types import TrainState
 
@@ -63,7 +63,8 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
                 settings=run.config.score,
             )
             _draw_cases(folder, images, masks, test[name], whole["images"])
-    baselines = _stack([baseline_maps(image) for image in images])
+    smoothing = run.config.score.smoothing
+    baselines = _stack([_smoothed_baselines(image, smoothing) for image in images])
     counted = {key: pixels.count(maps, masks) for key, maps in baselines.items()}
     if members[0]["auroc"] is not None:
         curves = {
@@ -90,6 +91,11 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
             },
         }
     )
+
+
+def _smoothed_baselines(image: np.ndarray, smoothing: float) -> dict[str, np.ndarray]:
+    """As smooth as the maps that they are compared with."""
+    return {name: smooth(one, smoothing) for name, one in baseline_maps(image).items()}
 
 
 def _map(
