@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from semad.data.nanofibres_folder import write
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
     "--config.model.width=0.03125",
@@ -34,8 +36,10 @@ def complaint(done, code=2):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     # Progress bars aside, every line is one of ours.
-    bars = ("training: ", "scoring ")
-    lines = [line for line in done.stderr.splitlines() if line and not line.startswith(bars)]
+    bars = ("training: ", "scoring", "mapping ")
+    lines = [
+        line for line in done.stderr.splitlines() if line.strip() and not line.startswith(bars)
+    ]
     assert all(line.startswith("semad: ") for line in lines), done.stderr
     return lines[-1]
 
@@ -55,7 +59,7 @@ def test_the_files_of_a_run(workdir):
     names = {path.name for path in workdir.iterdir()}
     assert names == {
         "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
-        "evaluation", "report.html", "samples", "samples.gif",
+        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz",
     }  # fmt: skip
     line = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
     assert {"phase", "step", "epoch", "autoencoder/loss", "images_per_second"} <= line.keys()
@@ -70,6 +74,36 @@ def test_evaluate_from_the_workdir_alone(workdir):
     assert second["score"] == "l1"
     assert second["scores"] == first["scores"]
     assert (workdir / "evaluation/thesis_tiles.1/metrics.json").is_file()
+
+
+def test_new_images_from_the_workdir_alone(workdir, tmp_path):
+    images, output = tmp_path / "new images", tmp_path / "out"
+    write(tmp_path / "fibres", train=1, test=2, size=72)
+    (tmp_path / "fibres/test").rename(images)
+    call = ("--workdir", workdir, "--mode", "score", "--images", images, "--output", output)
+    done = main(*call)
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stderr
+    names = {path.name for path in output.iterdir()}
+    assert names >= {"scores.csv", "defects.csv", "maps", "masks", "overlays", "report.html"}
+    (images / "bad.png").touch()  # reported, and the others are there
+    assert "1 of 3 files could not be read" in complaint(main(*call), code=4)
+    changed = main(*call, "--config.score.stride=8")
+    assert "config.score.stride = 16, not 8" in complaint(changed)
+    for missing in (("--output", output), ("--images", images)):
+        assert "--mode score needs" in complaint(main(*call[:4], *missing))
+    assert "--images is for --mode score" in complaint(main(*call[:2], *call[4:6]))
+
+
+def test_an_export_from_the_workdir_alone(workdir, tmp_path):
+    done = main("--workdir", workdir, "--mode", "export", "--output", tmp_path / "exported")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "exported").iterdir()} == {
+        "score.stablehlo",
+        "model.json",
+    }
+    taken = main("--workdir", workdir, "--mode", "export", "--output", workdir)
+    assert "holds something else" in complaint(taken)
 
 
 def test_a_script_evaluates_a_checkpoint(workdir, tmp_path):

@@ -158,11 +158,11 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return image.mean(axis=2, dtype=np.float32) * np.float32(255 / np.iinfo(image.dtype).max)
 
 
-def training(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+def training(path: Path | BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
     """Losses over the steps, a panel per update and a line per member.
 
     Args:
-      path: of the PNG.
+      path: of the PNG, or an opened file.
       lines: of log.jsonl.
     """
     names = sorted({key for line in lines for key in line if key.endswith("/loss")})

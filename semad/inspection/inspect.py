@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from semad import config as configs
 from semad import experiment
@@ -63,12 +64,13 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
     scored = 0
     pace = Pace("scoring", len(items), "a larger --config.score.stride is quicker")
     try:
-        for item in tqdm(items, "scoring", unit="image", leave=False):
-            record, new = _inspect_once(detector, item, output)
-            found.append(record)
-            scored += new
-            if new:
-                pace.tick(len(found))
+        with logging_redirect_tqdm([logging.getLogger("semad")]):
+            for item in tqdm(items, "scoring", unit="image", leave=False):
+                record, new = _inspect_once(detector, item, output)
+                found.append(record)
+                scored += new
+                if new:
+                    pace.tick(len(found))
     finally:  # when stopped, the tables say what there is, of earlier calls too
         rest = [record for item in items[len(found) :] if (record := records.load(output, item))]
         records.write_tables(output, found + rest, detector.thresholds_.image)

@@ -1,5 +1,6 @@
 """The report of a run: how it trained, and what an evaluation found."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -41,16 +42,12 @@ def write_report(
     if result is None:
         result, folder = _newest(workdir)
     log = _log(workdir)
+    paths = {name: (folder or workdir) / f"{name}.png" for name in (*_FIGURES, *_WIDE)}
+    pictures = {name: data_uri(path.read_bytes()) for name, path in paths.items() if path.is_file()}
     if log:
-        figures.training(workdir / "training.png", log)
-    pictures = {
-        name: data_uri(path.read_bytes())
-        for name, path in {
-            "training": workdir / "training.png",
-            **{name: (folder or workdir) / f"{name}.png" for name in (*_FIGURES, *_WIDE)},
-        }.items()
-        if path.is_file()
-    }
+        buffer = io.BytesIO()
+        figures.training(buffer, log)
+        pictures["training"] = data_uri(buffer.getvalue())
     write_page(
         workdir / "report.html",
         "run.html.j2",
