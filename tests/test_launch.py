@@ -36,10 +36,9 @@ def complaint(done, code=2):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     # Progress bars aside, every line is one of ours.
-    bars = ("training: ", "scoring", "mapping ")
-    lines = [
-        line for line in done.stderr.splitlines() if line.strip() and not line.startswith(bars)
-    ]
+    bars = ("training: ", "scoring", "mapping ", "one image")
+    lines = [line.strip() for line in done.stderr.replace("\x1b[A", "").splitlines()]
+    lines = [line for line in lines if line and not line.startswith(bars)]
     assert all(line.startswith("semad: ") for line in lines), done.stderr
     return lines[-1]
 
