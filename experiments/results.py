@@ -101,8 +101,9 @@ def _cell(result: Result | None, score: str) -> str:
 
 def dense(results: list[Result]) -> str:
     """One row per system and score that was mapped, below the baselines of its data set."""
-    head = ("data", "system", "score", "AUROC", "average precision", "TPR at 5 % FPR")
-    lines = _head([*head, "region overlap", "defects found", "tiles by maximum: AUROC", "run"])
+    head = ("data", "system", "score", "AUROC", "over images", "average precision")
+    head += ("TPR at 5 % FPR", "region overlap", "defects found", "tiles by maximum: AUROC", "run")
+    lines = _head(head)
     keys = ("auroc", "average_precision", "tpr_at_fpr", "region_overlap")
     seen = set()
     for number, result in enumerate(results, start=1):
@@ -111,13 +112,16 @@ def dense(results: list[Result]) -> str:
         if result["dataset"] not in seen:
             seen.add(result["dataset"])
             for name in BASELINES:
-                figures = [f"{result['baselines'][name][key]:.3f}" for key in keys]
+                one = result["baselines"][name]
+                figures = [f"{one[key]:.3f}" for key in keys]
+                figures.insert(1, _interval([one]))
                 title = name.replace("_", " ")
                 lines.append(_line([result["dataset"], title, "–", *figures, "–", "–", "–"]))
         for score in _shown(result):
             own = [member["scores"][score] for member in _members(result)]
+            first, *others = _figures(result, score, keys)
             cells = [
-                *_figures(result, score, keys),
+                *(first, _interval(own), *others),
                 _spread(
                     [1 - one["coverage"]["missed"] / one["coverage"]["defects"] for one in own]
                 ),
@@ -125,6 +129,12 @@ def dense(results: list[Result]) -> str:
             ]
             lines.append(_line([result["dataset"], result["method"], score, *cells, f"{number}"]))
     return "\n".join(lines) + "\n"
+
+
+def _interval(parts: list[Result]) -> str:
+    """The bootstrap interval of AUROC, its ends averaged over members."""
+    low, high = (mean(part["intervals"]["auroc"][end] for part in parts) for end in (0, 1))
+    return f"{low:.3f} – {high:.3f}"
 
 
 def _shown(result: Result) -> list[str]:
@@ -158,8 +168,9 @@ def details(results: list[Result]) -> str:
     return "\n".join(lines) + f"\n\nThe runs:\n\n{commands}\n"
 
 
-def _head(names: list[str]) -> list[str]:
-    return [_line(names), _line(["---"] * len(names))]
+def _head(names: Iterable[str]) -> list[str]:
+    columns = list(names)
+    return [_line(columns), _line(["---"] * len(columns))]
 
 
 def _line(cells: Iterable[str]) -> str:
