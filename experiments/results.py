@@ -131,6 +131,18 @@ def dense(results: list[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def mapping() -> str:
+    """One row per system: seconds to map one micrograph at each stride, and peak memory."""
+    cases = json.loads((RESULTS / "benchmark_maps.json").read_text())["cases"]
+    strides = list(dict.fromkeys(case["stride"] for case in cases))
+    lines = _head(["system", *(f"stride {stride}, s" for stride in strides), "peak memory, MiB"])
+    for method in dict.fromkeys(case["method"] for case in cases):
+        own = [case for case in cases if case["method"] == method]
+        times = [f"{case['seconds']:,.1f}{' ‡' if case['extrapolated'] else ''}" for case in own]
+        lines.append(_line([method, *times, f"{max(case['peak_mib'] for case in own)}"]))
+    return "\n".join(lines) + "\n"
+
+
 def _interval(parts: list[Result]) -> str:
     """The bootstrap interval of AUROC, its ends averaged over members."""
     low, high = (mean(part["intervals"]["auroc"][end] for part in parts) for end in (0, 1))
@@ -209,7 +221,8 @@ def pages() -> dict[Path, str]:
     """The files that hold tables, with the contents they should have."""
     results = load()
     text = README.read_text()
-    for name, table in (("results", summary(results)), ("dense", dense(results))):
+    tables = {"results": summary(results), "dense": dense(results), "mapping": mapping()}
+    for name, table in tables.items():
         opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
         start, end = text.index(opening) + len(opening), text.index(closing)
         text = f"{text[:start]}\n{table}{text[end:]}"
