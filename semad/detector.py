@@ -87,6 +87,7 @@ class Detector(BaseEstimator):
         if self.config is None:
             raise ValueError("no config; give one such as configs.bigan.get_config('small')")
         config = copy.deepcopy(self.config)
+        _check(config)  # before hours of training
         images = from_arrays(X, config.data.channels)
         if y is not None:
             images = [image for image, label in zip(images, y, strict=True) if label == 0]
@@ -114,7 +115,6 @@ class Detector(BaseEstimator):
         number: int,
         holdout: Holdout,
     ) -> "Detector":
-        _check(config)
         self.method_ = method
         self.scoring_ = experiment.scoring_member(config, method, state, number)
         self.holdout_, self.holdout_part_ = holdout
@@ -258,6 +258,7 @@ def load(
     if config is not None:
         configs.check_same_run(workdir, config)
     config = stored if config is None else config
+    _check(config)
     count = len(experiment.members(config))
     if not 0 <= member < count:
         raise UserError(f"{workdir} holds {count} members, from 0 on; there is no {member}")
@@ -271,6 +272,6 @@ def _check(config: ml_collections.ConfigDict) -> None:
     experiment.check_stride(config)
     if config.score.threshold_rule == "transductive":
         raise UserError(
-            "config.score.threshold_rule=transductive takes the threshold from labelled test data, "
-            "and there is none; set --config.score.threshold_rule=normal_quantile"
+            "config.score.threshold_rule=transductive takes the threshold from test scores, and "
+            "there are none; set --config.score.threshold_rule=normal_quantile"
         )
