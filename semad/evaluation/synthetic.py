@@ -91,10 +91,10 @@ def _noise(image: np.ndarray) -> float:
     return float(1.4826 * np.median(np.abs(taken)))
 
 
-def _blob(scene: _Scene, rng: Generator, reach: tuple[float, float] = _REACH) -> np.ndarray:
+def _blob(scene: _Scene, rng: Generator) -> np.ndarray:
     """The opacity of an irregular patch of matter, (H, W): star-shaped, with a soft rim."""
     height, width = scene.image.shape[:2]
-    radius = scene.size * rng.uniform(*reach)
+    radius = scene.size * rng.uniform(*_REACH)
     y, x = np.ogrid[:height, :width]
     dy, dx = y - rng.uniform(0, height), x - rng.uniform(0, width)
     angle = np.arctan2(dy, dx)
