@@ -34,6 +34,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     config.eval = ml_collections.ConfigDict()
     config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: tiles or one_class
     config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches
+    config.eval.purpose = config_dict.placeholder(str)  # nanotwice: why, for the ledger of looks
     config.eval.max_items = 0  # score a seeded subset of the items (pixel: images); 0: all
     config.eval.max_holdout_items = 0  # the same for the held-out normal patches
     if preset != "thesis":
@@ -49,6 +50,7 @@ def _data() -> ml_collections.ConfigDict:
     data.channels = 1  # 1 (grey) or 3
     data.patch_size = 32  # 16, 32, 64 or 128 pixels
     data.crops_per_image = 10_240  # fixed random crops of each normal image, per epoch
+    data.crops = 0  # instead, so many crops of all images together, however many there are; 0: off
     data.holdout = 0.2  # share of the normal data kept from training: thresholds come from it
     data.flips = config_dict.placeholder(bool)  # unset: for micrographs, not for oriented items
     data.protocol = "one_class_normal"  # or one_class_anomalous: who trains, in one-vs-rest sets
@@ -79,7 +81,8 @@ def _train() -> ml_collections.ConfigDict:
     train.log_every = 100  # steps
     train.image_every = 1_000  # steps between sample images in TensorBoard
     train.checkpoint_every = 1_000  # steps
-    train.validate_every = 1_000  # steps between reconstructions of held-out patches; 0: never
+    train.validate_every = 1_000  # steps between validations on held-out normal images; 0: never
+    train.validation = "reconstruction"  # what validates, and so keeps the best; or synthetic
     return train
 
 
@@ -87,6 +90,7 @@ def _score() -> ml_collections.ConfigDict:
     score = ml_collections.ConfigDict()
     score.name = config_dict.placeholder(str)  # unset: the system's own default
     score.stride = 16  # pixels between tiles, or between the patches that a map is blended of
+    score.window = 0  # convolutional systems: pixels that are mapped at once; 0: by patches
     # Maps: σ in pixels of a Gaussian filter over them; chosen by experiments/choose_smoothing.py.
     score.smoothing = 8.0
     score.pooling = "max"  # an image's score from its map: max (of min_area pixels) | mean

@@ -35,9 +35,9 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     import jax
     import numpy as np
 
-    from semad import backend, experiment
+    from semad import experiment
     from semad.scoring.batched import Scoring, make_scorer
-    from semad.scoring.maps import anomaly_maps, positions
+    from semad.scoring.maps import anomaly_maps, cover, positions
     from semad.training.state import init_population, member
 
     config = import_module(f"configs.{method}").get_config("small")
@@ -47,10 +47,10 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     scalars = {name: value[0] for name, value in experiment.hparams(config, built).items()}
     own = Scoring(weights, scalars, jax.random.key(0))
     image = np.random.default_rng(0).integers(0, 256, (*SHAPE, 1), np.uint8)
-    searches = built.reconstruct is None
-    settings = {"patch_size": size, "chunk": backend.plan().score_chunk}
-    settings["names"] = (built.default_score,)
-    anomaly_maps(scorer, own, image[:size, :size], stride=size, **settings)  # compiles
+    searches = built.searches
+    names, spread = (built.default_score,), cover(config, built)
+    first = image if built.convolutional else image[:size, :size]
+    anomaly_maps(scorer, own, first, spread._replace(stride=size), names=names)  # compiles
     cases = []
     for stride in strides:
         patches = int(np.prod([len(positions(length, size, stride)) for length in SHAPE]))
@@ -59,7 +59,7 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
         seconds = []
         for _ in range(1 if searches else REPEATS[stride]):
             start = time.perf_counter()
-            anomaly_maps(scorer, own, part, stride=stride, **settings)
+            anomaly_maps(scorer, own, part, spread._replace(stride=stride), names=names)
             seconds.append(time.perf_counter() - start)
         mapped = len(positions(part.shape[1], size, stride)) if searches else patches
         case = {

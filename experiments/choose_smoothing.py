@@ -16,11 +16,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from semad import backend, config, experiment
-from semad.evaluation.validator import SMOOTHINGS, rank_settings
+from semad import config, experiment
+from semad.evaluation.validator import SMOOTHINGS, rank
 from semad.files import write_text
 from semad.launch import one_line_errors
 from semad.scoring.batched import make_scorer
+from semad.scoring.maps import cover
 
 STRIDE = 8
 COMMON_SCORE = "ssim"
@@ -30,14 +31,12 @@ def values(workdir: Path) -> dict[str, Any]:
     """`dataset`, `method`, and for each score the validator's value at each of `SMOOTHINGS`."""
     run = experiment.prepare(config.load(workdir))
     state = experiment.restore(workdir, run.config, run.method)
-    ranked = rank_settings(
+    ranked = rank(
         make_scorer(run.method, maps=True),
         experiment.scoring_member(run.config, run.method, state, 0),
         run.holdout.images,
-        patch_size=run.draw.patch_size,
-        stride=STRIDE,
-        chunk=backend.plan().score_chunk,
-    )
+        cover(run.config, run.method)._replace(stride=STRIDE),
+    ).settings
     found = {one.setting: one for one in ranked}
     scores = dict.fromkeys((run.method.default_score, COMMON_SCORE))
     return {

@@ -19,6 +19,9 @@ from semad.config_rules import ADDED, CHOICES, EPOCHS, FREE, OBJECTIVES, OPTIONA
 from semad.errors import UserError
 from semad.files import write_text
 
+RESULTS = "experiments/results"
+"""Where results are committed, in a clone of semad."""
+
 
 def combinations(tricks: str) -> list[str]:
     """The combinations of training tricks that `config.population.tricks` names.
@@ -179,9 +182,16 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    """The commit of this code; `-dirty` where it was changed. Results are no code."""
+    root = Path(__file__).resolve().parent.parent
+    changes = ["status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        head, changed = (
+            subprocess.run(
+                ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "HEAD"], changes)
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{head}-dirty" if changed else head

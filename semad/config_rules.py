@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from semad.evaluation.selection import SELECTIONS
+from semad.evaluation.validator import SELECTIONS
 from semad.losses import RESIDUALS
 from semad.methods import METHODS, autoencoder, ebgan, fanogan
 from semad.nets.layers import INITIALIZERS
@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.form": autoencoder.FORMS,
     "loss.reconstruction": tuple(RESIDUALS),
     "loss.encoder_objective": fanogan.ENCODER_OBJECTIVES,
+    "train.validation": ("reconstruction", "synthetic"),
     "eval.checkpoint": ("newest", "best"),
     "eval.protocol": ("auto", "thesis_tiles", "pixel", "one_class"),
 }
@@ -40,6 +41,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, 2**31 - 1),
     "population.seeds": (1, None),
     "data.crops_per_image": (1, None),
+    "data.crops": (0, None),
     "data.holdout": (0.01, 0.9),
     "data.train_images": (1, None),
     "data.test_images": (2, None),
@@ -54,6 +56,8 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "train.epochs": (0, None),
     "train.encoder_epochs": (0, None),
     "train.return_epochs": (0, None),
+    "train.density_epochs": (0, None),
+    "model.components": (1, None),
     "train.ema": (0, 0.9999999),
     "train.log_every": (1, None),
     "train.image_every": (1, None),
@@ -61,6 +65,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "train.validate_every": (0, None),
     "score.stride": (1, None),
     "score.chunk": (0, None),
+    "score.window": (0, None),
     "score.smoothing": (0, 100),
     "score.min_area": (1, None),
     "score.nm_per_pixel": (1e-6, None),
@@ -84,10 +89,15 @@ OPTIONAL = {
     "data.flips": bool,
     "score.name": str,
     "score.nm_per_pixel": float,
+    "eval.purpose": str,
 }
 
 # Keys younger than some workdirs, with the value that leaves an old run what it was.
 ADDED: dict[str, Any] = {
+    "data.crops": 0,
+    "score.window": 0,
+    "eval.purpose": None,
+    "train.validation": "reconstruction",
     "score.smoothing": 0.0,
     "score.pooling": "max",
     "score.min_area": 20,
@@ -97,7 +107,7 @@ ADDED: dict[str, Any] = {
 }
 
 # Of the phases in their order; a run may go on with more epochs of its last one.
-EPOCHS = ("train.epochs", "train.encoder_epochs", "train.return_epochs")
+EPOCHS = ("train.epochs", "train.encoder_epochs", "train.return_epochs", "train.density_epochs")
 
 # What a run may change when it goes on or is evaluated; anything else makes it another run.
 FREE = (
@@ -112,4 +122,5 @@ FREE = (
     "train.image_every",
     "train.checkpoint_every",
     "train.validate_every",
+    "train.validation",
 )

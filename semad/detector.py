@@ -19,15 +19,15 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from semad import backend, experiment
 from semad import config as configs
+from semad import experiment
 from semad.data import patches
 from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.patches import Holdout
 from semad.errors import UserError
-from semad.evaluation.selection import apply, select
+from semad.evaluation.selection import apply, measure, select
 from semad.scoring.batched import check_finite, make_scorer
-from semad.scoring.maps import map_images
+from semad.scoring.maps import cover, map_images
 from semad.scoring.regions import image_score, segment
 from semad.scoring.remembered import recall, remember
 from semad.scoring.thresholds import Thresholds, calibrate
@@ -102,7 +102,7 @@ class Detector(BaseEstimator):
                 configs.check_same_run(workdir, config)
                 configs.check_same_data(workdir, run.source.train)
             experiment.store(workdir, run)
-            state = train(run, workdir)
+            state = train(run, workdir, measure=measure(run))
             if config.eval.checkpoint == "best":
                 state = experiment.restore(workdir, config, run.method)
         return self._adopt(config, run.method, state, 0, run.holdout)
@@ -228,9 +228,7 @@ class Detector(BaseEstimator):
             self._scorer,
             self.scoring_,
             images,
-            patch_size=size,
-            stride=config.score.stride,
-            chunk=config.score.chunk or backend.plan().score_chunk,
+            cover(config, self.method_),
             smoothing=config.score.smoothing,
             names=(name,),
         )

@@ -72,11 +72,15 @@ def prepare(config: ml_collections.ConfigDict, source: Source | None = None) -> 
     flips = config.data.flips
     draw = Draw(
         patch_size=config.data.patch_size,
-        crops_per_image=config.data.crops_per_image if source.micrographs else 1,
+        crops_per_image=_crops_per_image(config.data, len(train)) if source.micrographs else 1,
         batch_size=config.train.batch_size,
         flips=not source.oriented if flips is None else flips,
     )
     return Experiment(config, method, source, patches.stack(train), holdout, draw)
+
+
+def _crops_per_image(data: ml_collections.ConfigDict, images: int) -> int:
+    return -(-data.crops // images) if data.crops else data.crops_per_image
 
 
 def check_score_name(config: ml_collections.ConfigDict, method: Method) -> None:
@@ -194,12 +198,24 @@ def restore(workdir: Path, config: ml_collections.ConfigDict, method: Method) ->
 
 
 def scoring_member(
-    config: ml_collections.ConfigDict, method: Method, state: TrainState, number: int
+    config: ml_collections.ConfigDict,
+    method: Method,
+    state: TrainState,
+    number: int,
+    first: int = 0,
 ) -> Scoring:
-    """One member of a population, as it scores."""
+    """One member of a population, as it scores.
+
+    Args:
+      config: of the population.
+      method: built from it.
+      state: of the population, or of a part of it.
+      number: of the member in `state`.
+      first: which member of the population is the first in `state`.
+    """
     one = member(state, number)
     scalars = hparams(config, method)
-    own = {name: values[number] for name, values in scalars.items()}
+    own = {name: values[first + number] for name, values in scalars.items()}
     return Scoring(one.ema, own, derive(one.key, Purpose.SCORING))
 
 

@@ -61,7 +61,7 @@ def export(detector: Detector, output: Path) -> Path:
     check_replaceable(output, ABOUT)
     config, size = detector.config_, detector.config_.data.patch_size
     dtype = detector.holdout_[0].dtype
-    searches = detector.method_.reconstruct is None
+    searches = detector.method_.searches
     fixed = (config.score.chunk or backend.plan().score_chunk) if searches else None
     (count,) = (fixed,) if searches else jax_export.symbolic_shape("n")
     patches = jax.ShapeDtypeStruct((count, size, size, config.data.channels), dtype)

@@ -17,6 +17,7 @@ from semad import experiment
 from semad.detector import Detector, load
 from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check, evaluate
+from semad.evaluation.selection import measure
 from semad.export import export
 from semad.inspection.inspect import inspect
 from semad.inspection.records import UNREADABLE
@@ -202,7 +203,7 @@ def _train_and_evaluate(mode: str, workdir: Path, config: ml_collections.ConfigD
         state = experiment.restore(workdir, config, prepared.method)
     else:
         experiment.store(workdir, prepared)
-        state = train(prepared, workdir)
+        state = train(prepared, workdir, measure=measure(prepared))
         if mode != "train" and config.eval.checkpoint == "best":
             state = experiment.restore(workdir, config, prepared.method)
         _log.info(

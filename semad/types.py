@@ -13,6 +13,9 @@ import flax.linen as nn
 import jax
 import optax
 
+CELL = 16
+"""Pixels that the sides of an image for a convolutional system are multiples of."""
+
 Hparams = Mapping[str, jax.Array]
 """Scalars that may differ between members of a population: traced, never compiled in."""
 
@@ -99,10 +102,25 @@ class Batch(NamedTuple):
 Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, jax.Array]]]
 """`loss(nets, batch, key, hparams) -> (scalar, {term: scalar})`; the key is for further noise."""
 
-Score = Callable[[Nets, jax.Array, jax.Array, Hparams], tuple[dict[str, jax.Array], jax.Array]]
-"""`score(nets, images, key, hparams) -> ({name: (N,)}, reconstructions)`; higher is more anomalous.
 
-The residual scores of the reconstruction (`l1`, `l2`, `ssim`) are added to these by the engine.
+class Scored(NamedTuple):
+    """What a system says of images; higher is more anomalous.
+
+    Attributes:
+      scores: name -> (N,).
+      reconstructions: (N, H, W, C); None where a system makes none.
+      maps: name -> (N, H, W), of those scores that say something of each pixel.
+    """
+
+    scores: Mapping[str, jax.Array]
+    reconstructions: jax.Array | None = None
+    maps: Mapping[str, jax.Array] = {}
+
+
+Score = Callable[[Nets, jax.Array, jax.Array, Hparams], Scored]
+"""`score(nets, images, key, hparams) -> Scored`.
+
+The residual scores of a reconstruction (`l1`, `l2`, `ssim`) are added to these by the engine.
 Nets are in inference mode, and the key is one for all images: noise must be drawn without a
 batch axis, so that an image's score never depends on its neighbours or its place.
 """
@@ -158,6 +176,11 @@ class Method(NamedTuple):
       default_score: which score a result is about when the config names none.
       sample: z -> images, for a system that generates; see `Decode`.
       reconstruct: images -> images, for a system that reconstructs without a search.
+      searches: whether the score is a search, with gradients inside a compiled loop.
+      convolutional: whether the score takes images of any size, with sides that are multiples of
+        `CELL`, and has a map for each score: large windows then stand for many patches.
+      practised: families of `semad.evaluation.synthetic` that are much like what it trains on, so
+        that finding them says little of it.
     """
 
     name: str
@@ -169,6 +192,9 @@ class Method(NamedTuple):
     default_score: str
     sample: Decode | None = None
     reconstruct: Decode | None = None
+    searches: bool = False
+    convolutional: bool = False
+    practised: tuple[str, ...] = ()
 
     def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:
         """The nets with these weights, those in `training` in training mode."""

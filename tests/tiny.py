@@ -9,6 +9,7 @@ from semad.experiment import Experiment
 from semad.methods import METHODS
 
 NAMES = sorted(METHODS)
+RECONSTRUCTING = sorted(METHODS.keys() - {"dense_discriminator"})
 
 
 def config(method: str, **changes) -> ml_collections.ConfigDict:
@@ -23,6 +24,7 @@ def config(method: str, **changes) -> ml_collections.ConfigDict:
         tiny.train.epochs = 1
         tiny.train.log_every = 4
         tiny.score.chunk = 16
+        tiny.score.stride = 16
         tiny.score.smoothing = 0.0  # as large as a patch
         tiny.eval.max_items = 40
         tiny.eval.max_holdout_items = 20

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from semad import backend, experiment
+from semad import experiment
 from semad.data.patches import tile_items
 from semad.evaluation import figures, metrics, pixels
 from semad.evaluation.baselines import baseline_maps
 from semad.evaluation.per_image import of_maps
-from semad.evaluation.protocols import subset, tile_labels
+from semad.evaluation.protocols import TILE, subset, tile_labels
 from semad.evaluation.results import summary
 from semad.experiment import Experiment
 from semad.pace import Pace
 from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
-from semad.scoring.maps import map_images, pool, smooth
+from semad.scoring.maps import cover, map_images, pool, smooth
 from semad.scoring.thresholds import threshold
 from semad.types import TrainState
 
@@ -86,7 +86,11 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
             "n_available": sum(mask.size for mask in run.source.masks),
             "n_images": len(images),
             "baselines": {
-                key: pixels.figures(one) | {"intervals": pixels.intervals(one, seed)}
+                key: pixels.figures(one)
+                | {
+                    "intervals": pixels.intervals(one, seed),
+                    "tiles": _tiles(run, baselines[key], masks),
+                }
                 for key, one in counted.items()
             },
         }
@@ -106,9 +110,7 @@ def _map(
         scorer,
         own,
         images,
-        patch_size=run.draw.patch_size,
-        stride=settings.stride,
-        chunk=settings.chunk or backend.plan().score_chunk,
+        cover(run.config, run.method),
         smoothing=settings.smoothing,
     )
     pace = Pace(label, len(images), "a larger --config.score.stride is quicker")
@@ -170,8 +172,8 @@ def _coverage(shares: np.ndarray) -> dict[str, float | int | None]:
 def _tiles(
     run: Experiment, maps: list[np.ndarray], masks: list[np.ndarray]
 ) -> dict[str, dict[str, float | None]]:
-    """The thesis' tiles, scored by what the map holds inside them."""
-    size = run.draw.patch_size
+    """The thesis' tiles, scored by what the map holds inside them; smaller where patches are."""
+    size = min(TILE, run.draw.patch_size)
     items = tile_items(maps, size, size // 2)  # whatever the stride of the map
     labels = tile_labels(masks, items, size)
     pooled = [

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semad import config
+from semad.evaluation import ledger
 from semad.evaluation.dense import evaluate_pixels
 from semad.evaluation.items import choose_items, evaluate_items
 from semad.evaluation.protocols import resolve
@@ -69,6 +70,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
         }
         write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
         write_report(workdir, run.config, result, folder)
+    ledger.note(result)
     return result
 
 

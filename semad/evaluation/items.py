@@ -179,6 +179,8 @@ def _draw(
     figures.tile_cases(folder / "cases.png", cases)
     rows = items.shown
     patches = cut_items(run.source.test, items.test.items[rows], run.draw.patch_size)
+    if not test.reconstructions:
+        return
     outputs = np.stack([test.reconstructions[int(row)] for row in rows])
     figures.reconstructions(
         folder / "reconstructions.png", np.asarray(normalise(patches)), outputs, labels[rows]

@@ -12,6 +12,10 @@ from semad.errors import UserError
 _NANOTWICE = {"tiles": 103_320, "anomalous": 6_486}
 
 
+TILE = 32
+"""Height and width of the thesis' tiles, in pixels."""
+
+
 class ProtocolItems(NamedTuple):
     """Patches to score.
 
@@ -61,7 +65,7 @@ def protocol_items(protocol: str, source: Source, patch_size: int, stride: int) 
     if protocol == "one_class":
         return ProtocolItems(items, np.asarray(source.labels))
     labels = tile_labels(source.masks, items, patch_size)
-    if source.name == "nanotwice" and (patch_size, stride) == (32, 16):
+    if source.name == "nanotwice" and (patch_size, stride) == (TILE, 16):
         found = {"tiles": len(items), "anomalous": int(labels.sum())}
         if found != _NANOTWICE:
             raise UserError(
@@ -73,7 +77,7 @@ def protocol_items(protocol: str, source: Source, patch_size: int, stride: int) 
 
 def tile_labels(masks: list[np.ndarray], items: np.ndarray, patch_size: int) -> np.ndarray:
     """Which tiles are anomalous: bool (N,)."""
-    limit = 20 * (patch_size / 32) ** 2
+    limit = 20 * (patch_size / TILE) ** 2
     counts = np.empty(len(items))
     for number, mask in enumerate(masks):
         rows = np.flatnonzero(items[:, 0] == number)

@@ -1,4 +1,4 @@
-"""`config.select`: which score, and how smooth a map, chosen without a label."""
+"""`config.select`: which score, how smooth a map, and how pooled, chosen without a label."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,13 +6,12 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from semad import backend
-from semad.evaluation.validator import SMOOTHINGS, Ranked, rank_settings
+from semad.evaluation.validator import SMOOTHINGS, Ranked, rank
+from semad.experiment import Experiment, score_name, scoring_member
 from semad.scoring.batched import Scoring, make_scorer
-from semad.types import Method
-
-SELECTIONS = ("none", "synthetic")
-"""`none`: as `config.score` says; `synthetic`: what finds synthetic defects best."""
+from semad.scoring.maps import cover
+from semad.training.validation import Measure
+from semad.types import Method, TrainState
 
 _KEPT = 10  # of the ranking, in the record
 
@@ -24,7 +23,7 @@ def select(
     normal: Sequence[np.ndarray],
     smoothings: Iterable[float] = SMOOTHINGS,
 ) -> dict[str, Any]:
-    """Ranks every score at every smoothing by `semad.evaluation.validator`.
+    """Ranks every score at every smoothing by `semad.evaluation.validator`, and the poolings.
 
     Args:
       config: of the run.
@@ -35,20 +34,57 @@ def select(
 
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
-      `value` and the average precision by family of defects.
+      `value` and the average precision by family of defects; `practised`, the families that did
+      not count; `poolings`, the AUROC of each, the first on a tie being chosen.
     """
-    ranked = rank_settings(
+    found = rank(
         make_scorer(method, maps=True),
         member,
         normal,
-        patch_size=config.data.patch_size,
-        stride=config.score.stride,
-        chunk=config.score.chunk or backend.plan().score_chunk,
+        cover(config, method),
         smoothings=smoothings,
+        practised=method.practised,
+        min_area=config.score.min_area,
         seed=config.seed,
     )
-    rows = [_row(one) for one in ranked[:_KEPT]]
-    return {"rule": "synthetic", "chosen": rows[0], "runner_up": rows[1], "ranking": rows}
+    rows = [_row(one) for one in found.settings[:_KEPT]]
+    return {
+        "rule": "synthetic",
+        "practised": list(method.practised),
+        "chosen": rows[0],
+        "runner_up": rows[1],
+        "ranking": rows,
+        "poolings": found.poolings,
+    }
+
+
+def measure(run: Experiment) -> Measure | None:
+    """What validates while training, by `config.train.validation`; None is by reconstruction.
+
+    `synthetic`: minus the validator's value, with the score and the smoothing of the config.
+    """
+    config = run.config
+    if config.train.validation != "synthetic":
+        return None
+    scorer, name = make_scorer(run.method, maps=True), score_name(config, run.method)
+
+    def one(group: TrainState, number: int, first: int) -> float:
+        scoring = scoring_member(config, run.method, group, number, first)
+        found = rank(
+            scorer,
+            scoring,
+            run.holdout.images,
+            cover(config, run.method),
+            smoothings=(config.score.smoothing,),
+            names=(name,),
+            practised=run.method.practised,
+            seed=config.seed,
+        )
+        return -found.settings[0].value
+
+    return lambda group, first: np.array(
+        [one(group, number, first) for number in range(len(group.step))]
+    )
 
 
 def _row(ranked: Ranked) -> dict[str, Any]:
@@ -62,4 +98,5 @@ def apply(
     chosen = config.copy_and_resolve_references()
     chosen.score.name = selection["chosen"]["score"]
     chosen.score.smoothing = selection["chosen"]["smoothing"]
+    chosen.score.pooling = max(selection["poolings"], key=selection["poolings"].get)
     return chosen

@@ -20,16 +20,16 @@ from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
 from semad.methods.common import (
     Lossed,
-    Scored,
     adam,
     for_nets,
     game_hparams,
     image_shape,
     style,
+    unreal,
 )
 from semad.nets.alad import AladEncoder, DiscriminatorXX, DiscriminatorXZ, DiscriminatorZZ
 from semad.nets.thesis import Generator, Judgement
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 Pairs = dict[str, tuple[Judgement, Judgement]]
 _DROPOUT = 100  # first stream of the dropout masks, behind those of the images shown
@@ -80,21 +80,25 @@ def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """Equation 2.89 (`features`) and the logits of 2.90."""
+    """Equation 2.89 (`features`), the logits of 2.90, and D_xz's answer to (x, E(x))."""
     del key
-    rebuilt = nets.generator(nets.encoder(images))
+    latent = nets.encoder(images)
+    rebuilt = nets.generator(latent)
     same, other = nets.discriminator_xx(images, images), nets.discriminator_xx(images, rebuilt)
     scores = {
         "features": losses.sum_absolute(same.features, other.features),
         "logits": losses.cross_entropy(other.logits, adversarial.real_target(hparams)),
+        "discriminator": unreal(nets.discriminator_xz(images, latent).logits, hparams),
     }
-    return scores, rebuilt
+    return Scored(scores, rebuilt)
 
 
 def score_without_xx(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """The residual scores alone."""
-    del key, hparams
-    return {}, nets.generator(nets.encoder(images))
+    """D_xz's answer; there is no D_xx to ask."""
+    del key
+    latent = nets.encoder(images)
+    scores = {"discriminator": unreal(nets.discriminator_xz(images, latent).logits, hparams)}
+    return Scored(scores, nets.generator(latent))
 
 
 def build(config: ml_collections.ConfigDict) -> Method:

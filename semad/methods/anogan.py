@@ -15,17 +15,17 @@ import optax
 
 from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY
-from semad.methods.common import Scored, adam, game_hparams, image_shape, make_game, style
+from semad.methods.common import adam, game_hparams, image_shape, make_game, style, unreal
 from semad.nets.thesis import Discriminator, Generator
 from semad.scoring.latent_search import search_latent
-from semad.types import Hparams, Method, Net, Nets, Phase, Score, Update
+from semad.types import Hparams, Method, Net, Nets, Phase, Score, Scored, Update
 
 # Equations 2.4 and 2.5, the generator's in its non-saturating form.
 discriminator_loss, generator_loss = make_game(CROSS_ENTROPY)
 
 
 def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
-    """The score A(x) and its two terms, by a search per image, vmapped over the batch.
+    """The score A(x) and its two terms, by a search per image, vmapped over the batch; and −D(x).
 
     Args:
       search: `steps`, `lr`, `weight` (λ) and `discrimination`: `features`, or `cross_entropy` of
@@ -39,15 +39,15 @@ def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
         start = jax.random.normal(key, (latent_dim,))
         target = adversarial.real_target(hparams)
 
-        def search_one(image: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
-            wanted = nets.discriminator(image[None]).features
+        def search_one(image: jax.Array) -> Scored:
+            seen = nets.discriminator(image[None])
 
             def look(z: jax.Array) -> tuple[jax.Array, tuple[dict[str, jax.Array], jax.Array]]:
                 generated = nets.generator(z[None])
                 residual = losses.sum_absolute(image[None], generated)[0]
                 judgement = nets.discriminator(generated)
                 if search.discrimination == "features":
-                    other = losses.sum_absolute(wanted, judgement.features)[0]
+                    other = losses.sum_absolute(seen.features, judgement.features)[0]
                 else:
                     other = losses.cross_entropy(judgement.logits, target)[0]
                 total = (1 - search.weight) * residual + search.weight * other
@@ -55,7 +55,8 @@ def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
                 return total, (scores, generated[0])
 
             z = search_latent(lambda z: look(z)[0], start, optimizer, search.steps)
-            return look(z)[1]
+            scores, rebuilt = look(z)[1]
+            return Scored(scores | {"discriminator": unreal(seen.logits, hparams)[0]}, rebuilt)
 
         return jax.vmap(search_one)(images)
 
@@ -89,4 +90,5 @@ def build(config: ml_collections.ConfigDict) -> Method:
         score=make_score(config.search, latent_dim),
         default_score="anomaly",
         sample=sample,
+        searches=True,
     )

@@ -17,7 +17,6 @@ import numpy as np
 
 from semad.methods.common import (
     Lossed,
-    Scored,
     adam,
     image_shape,
     learning_rates,
@@ -25,7 +24,7 @@ from semad.methods.common import (
     style,
 )
 from semad.nets.thesis import Encoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 FORMS = ("undercomplete", "regularised", "denoising")
 
@@ -52,7 +51,7 @@ def reconstruct(nets: Nets, images: jax.Array) -> jax.Array:
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """Reconstructions; the residual scores are all there is."""
     del key, hparams
-    return {}, reconstruct(nets, images)
+    return Scored({}, reconstruct(nets, images))
 
 
 def build(config: ml_collections.ConfigDict) -> Method:

@@ -15,9 +15,9 @@ import ml_collections
 
 from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
-from semad.methods.common import Lossed, Scored, adam, game_hparams, image_shape, style
+from semad.methods.common import Lossed, adam, game_hparams, image_shape, style, unreal
 from semad.nets.thesis import Encoder, Generator, Judgement, PairDiscriminator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
 Encode = Callable[[Nets, jax.Array, jax.Array | None], jax.Array]
 """(nets, images, key) -> z; without a key the value to score with."""
@@ -71,7 +71,7 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
     """w·‖x − G(E(x))‖ + (1 − w)·L_D with both forms of L_D (Zenati et al., section 3).
 
     `features`: the distance of f(x, E(x)) and f(G(E(x)), E(x)); `cross_entropy`: that of
-    D(x, E(x)) to "real".
+    D(x, E(x)) to "real"; `discriminator`: D's answer alone.
     """
 
     def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
@@ -86,8 +86,9 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
         scores = {
             "features": residual + (1 - weight) * features,
             "cross_entropy": residual + (1 - weight) * cross_entropy,
+            "discriminator": unreal(seen.logits, hparams),
         }
-        return scores, reconstruction
+        return Scored(scores, reconstruction)
 
     return score
 

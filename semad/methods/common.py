@@ -12,7 +12,6 @@ from semad.adversarial import CROSS_ENTROPY, Game, Objective
 from semad.nets.layers import Style
 from semad.types import Batch, Hparams, Loss, Nets, Update
 
-Scored = tuple[dict[str, jax.Array], jax.Array]
 Lossed = tuple[jax.Array, dict[str, jax.Array]]
 
 
@@ -86,6 +85,14 @@ def make_game(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss
         return game.persuade(objective, judgement.logits), {"spread": spread}
 
     return discriminator_loss, generator_loss
+
+
+def unreal(logits: jax.Array, hparams: Hparams) -> jax.Array:
+    """The score `discriminator`: how little real D finds an example, −D(x), (N,) -> (N,).
+
+    With LF, D learnt high answers for what is generated.
+    """
+    return (2 * hparams["trick_LF"] - 1) * logits
 
 
 def make_clip(limit: float) -> Callable[[dict], dict]:

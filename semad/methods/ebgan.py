@@ -16,10 +16,10 @@ import ml_collections
 
 from semad import adversarial, losses
 from semad.adversarial import WASSERSTEIN, Game, Objective, energy_margin
-from semad.methods.common import Lossed, Scored, game_hparams, gan_updates, image_shape, style
+from semad.methods.common import Lossed, game_hparams, gan_updates, image_shape, style
 from semad.nets.autoencoders import Energy, EnergyDiscriminator
 from semad.nets.thesis import Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 OBJECTIVES = ("margin", "wgan", "wgan_gp")
 
@@ -71,23 +71,27 @@ def make_game(name: str, margin: float) -> tuple[Loss, Loss]:
     return discriminator_loss, generator_loss
 
 
+def unreal_energy(images: jax.Array, seen: Energy, hparams: Hparams) -> jax.Array:
+    """D(x), the higher the less real: (N,). With LF, D learnt high energies for real images."""
+    return (1 - 2 * hparams["trick_LF"]) * energy(images, seen)
+
+
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
     """The energy, and distances to G(Enc(x)), which no loss makes small; reconstructions by D.
 
-    With LF, D learnt high energies for real images, so a low one is anomalous; what it then makes
-    of the residual scores `l1`, `l2` and `ssim` has no meaning.
+    With LF, what D makes of the residual scores `l1`, `l2` and `ssim` has no meaning.
     """
     del key
     seen = nets.discriminator(images)
     generated = nets.generator(seen.code)
     again = nets.discriminator(generated).code
     scores = {
-        "energy": (1 - 2 * hparams["trick_LF"]) * energy(images, seen),
+        "energy": unreal_energy(images, seen, hparams),
         "image": losses.norm(images, generated),
         "embedding_l1": losses.norm(seen.code, again, 1),
         "embedding_l2": losses.norm(seen.code, again, 2),
     }
-    return scores, seen.reconstruction
+    return Scored(scores, seen.reconstruction)
 
 
 def game_nets(config: ml_collections.ConfigDict) -> dict[str, Net]:

@@ -17,9 +17,9 @@ import ml_collections
 
 from semad import losses
 from semad.methods import ebgan
-from semad.methods.common import Lossed, Scored, adam, image_shape, style
+from semad.methods.common import Lossed, adam, image_shape, style
 from semad.nets.thesis import Encoder, Tower
-from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Scored, Update
 
 # The reconstruction term of L_E: the thesis' norm, or a mean that `loss.reconstruction` names.
 DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = losses.RESIDUALS | {
@@ -47,8 +47,8 @@ def encoder_loss(
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """The five scores of section 4.3."""
-    del key, hparams
+    """The five scores of section 4.3, and D(x)."""
+    del key
     latent = nets.encoder(images)
     rebuilt = nets.generator(latent)
     seen, again = nets.discriminator(images), nets.discriminator(rebuilt)
@@ -57,9 +57,10 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
         "energy": losses.norm(again.reconstruction, seen.reconstruction),
         "latent": losses.norm(latent, again.code),
         "embedding": losses.norm(seen.code, again.code),
+        "discriminator": ebgan.unreal_energy(images, seen, hparams),
     }
     scores["combination"] = 0.55 * scores["latent"] + 0.45 * scores["embedding"]
-    return scores, rebuilt
+    return Scored(scores, rebuilt)
 
 
 def make_encoder(config: ml_collections.ConfigDict) -> Net:

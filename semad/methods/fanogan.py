@@ -21,7 +21,6 @@ from semad import losses
 from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods.common import (
     Lossed,
-    Scored,
     adam,
     game_hparams,
     gan_updates,
@@ -29,9 +28,10 @@ from semad.methods.common import (
     make_game,
     residual,
     style,
+    unreal,
 )
 from semad.nets.thesis import Discriminator, Encoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
 OBJECTIVES = {"gan": CROSS_ENTROPY, "wgan": WASSERSTEIN, "wgan_gp": WASSERSTEIN}
 ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
@@ -62,10 +62,10 @@ def _feature_distance(nets: Nets, images: jax.Array, rebuilt: jax.Array) -> jax.
 
 
 def make_score(kappa: float) -> Score:
-    """Equation 3.4, its two parts, and the latent distance ‖E(x) − E(G(E(x)))‖²."""
+    """Equation 3.4, its two parts, the latent distance ‖E(x) − E(G(E(x)))‖², and −D(x)."""
 
     def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-        del key, hparams
+        del key
         latent = nets.encoder(images)
         rebuilt = nets.generator(latent)
         residual = losses.mean_square(images, rebuilt)
@@ -74,8 +74,9 @@ def make_score(kappa: float) -> Score:
             "anomaly": residual + kappa * features,
             "features": features,
             "latent": jnp.square(losses.norm(latent, nets.encoder(rebuilt))),
+            "discriminator": unreal(nets.discriminator(images).logits, hparams),
         }
-        return scores, rebuilt
+        return Scored(scores, rebuilt)
 
     return score
 

@@ -19,17 +19,17 @@ from semad import adversarial, losses
 from semad.adversarial import Game
 from semad.methods.common import (
     Lossed,
-    Scored,
     adam,
     game_hparams,
     image_shape,
     residual,
     style,
     tell_apart,
+    unreal,
 )
 from semad.nets.autoencoders import Decoder
 from semad.nets.thesis import Discriminator, Encoder, Tower
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 _NOISE = 2  # stream of the denoising variant, behind those of the images shown
 
@@ -69,16 +69,17 @@ def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """Equation 2.95 as a mean, and its square."""
-    del key, hparams
+    """Equation 2.95 as a mean, its square, and −D(x)."""
+    del key
     code = nets.encoder(images)
     rebuilt = nets.decoder(code)
     again = nets.encoder2(rebuilt)
     scores = {
         "latent_l1": losses.mean_absolute(code, again),
         "latent_l2": losses.mean_square(code, again),
+        "discriminator": unreal(nets.discriminator(images).logits, hparams),
     }
-    return scores, rebuilt
+    return Scored(scores, rebuilt)
 
 
 def build(config: ml_collections.ConfigDict) -> Method:

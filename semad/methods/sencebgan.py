@@ -21,10 +21,10 @@ import ml_collections
 from semad import losses
 from semad.adversarial import CROSS_ENTROPY, Game
 from semad.methods import ebgan, encebgan
-from semad.methods.common import Lossed, Scored, adam, for_nets, image_shape, style
+from semad.methods.common import Lossed, adam, for_nets, image_shape, style
 from semad.nets.alad import DiscriminatorXX, DiscriminatorZZ
 from semad.nets.thesis import Judgement
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 _DROPOUT = 100  # first stream of the dropout masks, behind those of the images shown
 
@@ -80,8 +80,8 @@ def return_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> L
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """The seven scores of section 4.4."""
-    first, rebuilt = encebgan.score(nets, images, key, hparams)
+    """The seven scores of section 4.4, and D(x)."""
+    first, rebuilt, _ = encebgan.score(nets, images, key, hparams)
     latent = nets.encoder(images)
     scores = {
         "image": first["image"],
@@ -89,10 +89,11 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
         "final_1": losses.norm(latent, nets.return_encoder(rebuilt)),
         "final_2": first["latent"],
         "final_3": first["embedding"],
+        "discriminator": first["discriminator"],
     }
     scores["comb_im"] = scores["image"] + 0.25 * scores["final_1"]
     scores["comb_z"] = 0.55 * scores["final_2"] + 0.45 * scores["final_3"]
-    return scores, rebuilt
+    return Scored(scores, rebuilt)
 
 
 def encoder_phase(

@@ -16,17 +16,17 @@ from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
 from semad.methods.common import (
     Lossed,
-    Scored,
     adam,
     game_hparams,
     image_shape,
     residual,
     style,
     tell_apart,
+    unreal,
 )
 from semad.nets.autoencoders import UNet
 from semad.nets.thesis import Discriminator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
 
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
@@ -55,17 +55,17 @@ def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -
 
 
 def make_score(weight: float) -> Score:
-    """Equation 2.97; `weight` is λ."""
+    """Equation 2.97, where `weight` is λ; its features; and −D(x)."""
 
     def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-        del key, hparams
+        del key
         rebuilt = nets.generator(images)
         pixels = losses.mean_square(images, rebuilt)
-        features = losses.mean_square(
-            nets.discriminator(images).features, nets.discriminator(rebuilt).features
-        )
+        seen = nets.discriminator(images)
+        features = losses.mean_square(seen.features, nets.discriminator(rebuilt).features)
         total = weight * pixels + (1 - weight) * features
-        return {"anomaly": total, "features": features}, rebuilt
+        answer = unreal(seen.logits, hparams)
+        return Scored({"anomaly": total, "features": features, "discriminator": answer}, rebuilt)
 
     return score
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import ml_collections
 
 from semad.methods import ali
-from semad.methods.common import Lossed, Scored, adam, image_shape, learning_rates, residual, style
+from semad.methods.common import Lossed, adam, image_shape, learning_rates, residual, style
 from semad.nets.thesis import Gaussian, GaussianEncoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
 
 def divergence(code: Gaussian) -> jax.Array:
@@ -48,7 +48,7 @@ def make_score(beta: float, distance: Callable[[jax.Array, jax.Array], jax.Array
         rebuilt = nets.decoder(code.mean)
         apart = divergence(code) / images[0].size
         scores = {"elbo": distance(images, rebuilt) + beta * apart, "divergence": apart}
-        return scores, rebuilt
+        return Scored(scores, rebuilt)
 
     return score
 

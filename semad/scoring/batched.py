@@ -20,13 +20,13 @@ class Evidence(NamedTuple):
 
     Attributes:
       scores: score name -> float32 (N,), higher is more anomalous.
-      maps: name of a residual score -> float32 (N, P, P), its value at every pixel; or empty.
-      reconstructions: (N, P, P, C) in [-1, 1].
+      maps: name -> float32 (N, P, P), of those scores that say something of each pixel; or empty.
+      reconstructions: (N, P, P, C) in [-1, 1], or None.
     """
 
     scores: dict[str, jax.Array]
     maps: dict[str, jax.Array]
-    reconstructions: jax.Array
+    reconstructions: jax.Array | None
 
 
 class Scoring(NamedTuple):
@@ -52,7 +52,7 @@ class Scores(NamedTuple):
 
     Attributes:
       values: score name -> float32 (N,), higher is more anomalous.
-      reconstructions: position -> (P, P, C) in [-1, 1].
+      reconstructions: position -> (P, P, C) in [-1, 1]; empty for a system that makes none.
     """
 
     values: dict[str, np.ndarray]
@@ -62,18 +62,21 @@ class Scores(NamedTuple):
 def make_scorer(method: Method, maps: bool = False) -> Scorer:
     """The compiled scoring of one chunk of patches.
 
-    To a method's own scores it adds the residual scores of the reconstruction, `l1`, `l2` and
-    `ssim`, as means over pixels, and with `maps` their values at every pixel.
+    To a method's own scores it adds the residual scores of the reconstruction, if there is one,
+    `l1`, `l2` and `ssim`, as means over pixels; with `maps` also their values at every pixel.
     """
 
     @jax.jit
     def score(member: Scoring, patches: jax.Array) -> Evidence:
         images, nets = normalise(patches), method.bind(member.weights)
-        own, rebuilt = method.score(nets, images, member.key, member.hparams)
-        residuals = {name: distance(images, rebuilt) for name, distance in losses.RESIDUALS.items()}
-        functions = losses.RESIDUAL_MAPS if maps else {}
-        pixels = {name: function(images, rebuilt) for name, function in functions.items()}
-        return Evidence(residuals | own, pixels, rebuilt)
+        own, rebuilt, pixels = method.score(nets, images, member.key, member.hparams)
+        residuals = losses.RESIDUALS if rebuilt is not None else {}
+        scores = {name: distance(images, rebuilt) for name, distance in residuals.items()}
+        if not maps:
+            return Evidence(scores | own, {}, rebuilt)
+        functions = {name: losses.RESIDUAL_MAPS[name] for name in residuals}
+        every = {name: function(images, rebuilt) for name, function in functions.items()}
+        return Evidence(scores | own, every | pixels, rebuilt)
 
     return score
 
@@ -155,9 +158,12 @@ def score_items(
     total = -(-len(items) // chunk)
     for start, evidence in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
         parts.append(evidence.scores)
-        count = len(evidence.reconstructions)
-        pace.tick(start + count)
-        for position in wanted.intersection(range(start, start + count)):
+        end = min(start + chunk, len(items))
+        pace.tick(end)
+        shown = (
+            wanted.intersection(range(start, end)) if evidence.reconstructions is not None else ()
+        )
+        for position in shown:
             reconstructions[position] = evidence.reconstructions[position - start]
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Scores(values, reconstructions)

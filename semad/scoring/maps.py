@@ -1,19 +1,24 @@
 """Dense maps: an anomaly score for every pixel of an image, blended from overlapping patches.
 
 A patch's evidence is a value per pixel for the residual scores (`l1`, `l2`, `ssim`), and one value
-for all its pixels for the others. A pixel's score is the mean of what the patches over it say,
+for all its pixels for others. A pixel's score is the mean of what the patches over it say,
 weighted by a window that falls off smoothly towards a patch's borders, where reconstructions are
 worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
+Convolutional systems score large windows in place of patches, each in one pass.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
+import ml_collections
 import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from semad.scoring.batched import Scorer, Scoring, cut, score_chunks
+from semad import backend
+from semad.scoring.batched import Evidence, Scorer, Scoring, cut, score_chunks
+from semad.types import CELL, Method
 
 Maps = dict[str, np.ndarray]
 """Score name -> float32 (H, W), higher is more anomalous."""
@@ -36,14 +41,45 @@ def window(patch_size: int) -> np.ndarray:
     return np.outer(ramp, ramp).astype(np.float32)
 
 
+class Cover(NamedTuple):
+    """How an image is covered by what is scored at once; `cover` makes it from a config.
+
+    Attributes:
+      patch_size: height and width of a patch, in pixels; an image may not be smaller.
+      stride: pixels between patches; at most the patch size, or pixels would be left out.
+      chunk: patches per call; bounds memory.
+      window: of a convolutional system, the height and width of what is scored in place of
+        patches, where the image is large enough; else 0.
+    """
+
+    patch_size: int
+    stride: int
+    chunk: int
+    window: int = 0
+
+    def fit(self, height: int, width: int) -> "Cover":
+        """The same for an image of this size: patches, or windows as patches."""
+        if not self.window:
+            return self
+        size = max(self.patch_size, min(self.window, height, width) // CELL * CELL)
+        chunk = max(1, self.chunk * self.patch_size**2 // size**2)
+        return Cover(size, max(1, size * 3 // 4), chunk)
+
+
+def cover(config: ml_collections.ConfigDict, method: Method) -> Cover:
+    """How a method's maps are made, by `config.score`."""
+    settings = config.score
+    chunk = settings.chunk or backend.plan().score_chunk
+    window = settings.window if method.convolutional else 0
+    return Cover(config.data.patch_size, settings.stride, chunk, window)
+
+
 def anomaly_maps(
     scorer: Scorer,
     member: Scoring,
     image: np.ndarray,
+    cover: Cover,
     *,
-    patch_size: int,
-    stride: int,
-    chunk: int,
     smoothing: float = 0.0,
     names: Collection[str] = (),
 ) -> Maps:
@@ -53,51 +89,48 @@ def anomaly_maps(
       scorer: of `make_scorer(method, maps=True)`.
       member: whose scores; the same for all images.
       image: (H, W, C), uint8 or uint16.
-      patch_size: in pixels.
-      stride: pixels between patches; at most the patch size, or pixels would be left out.
-      chunk: patches per call; bounds memory.
+      cover: by what.
       smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
       names: of the scores whose maps are wanted; none for all. A map takes 4 bytes per pixel.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    if stride > patch_size:
-        raise ValueError(f"a stride of {stride} leaves gaps between patches of {patch_size}")
-    tops, lefts = (positions(size, patch_size, stride) for size in image.shape[:2])
+    size, stride, chunk, _ = cover.fit(*image.shape[:2])
+    if stride > size:
+        raise ValueError(f"a stride of {stride} leaves gaps between patches of {size}")
+    tops, lefts = (positions(length, size, stride) for length in image.shape[:2])
     corners = np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
-    weight = window(patch_size)
+    weight = window(size)
     shares = np.zeros(image.shape[:2], np.float32)
     sums: Maps = {}
-    patches = partial(_patches, image, corners, patch_size)
+    patches = partial(_patches, image, corners, size)
     chunks = score_chunks(scorer, member, patches, len(corners), chunk)
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
     for start, evidence in tqdm(chunks, "one image", total, unit="chunk", leave=False, delay=5):
-        whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
-        parts = {
-            name: values * weight
-            for name, values in (whole | evidence.maps).items()
-            if not names or name in names
-        }
+        parts = {name: values * weight for name, values in _everywhere(evidence, names).items()}
         sums = sums or {name: np.zeros_like(shares) for name in parts}
-        for number in range(len(evidence.reconstructions)):
-            top, left = corners[start + number]
-            place = slice(top, top + patch_size), slice(left, left + patch_size)
+        for number, (top, left) in enumerate(corners[start : start + chunk]):
+            place = slice(top, top + size), slice(left, left + size)
             shares[place] += weight
             for name, values in parts.items():
                 sums[name][place] += values[number]
     return {name: smooth(values / shares, smoothing) for name, values in sums.items()}
 
 
+def _everywhere(evidence: Evidence, names: Collection[str]) -> Maps:
+    """The wanted scores as (N, P, P), or (N, 1, 1) where all pixels of a patch have the same."""
+    whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
+    return {n: values for n, values in (whole | evidence.maps).items() if not names or n in names}
+
+
 def map_images(
     scorer: Scorer,
     member: Scoring,
     images: Sequence[np.ndarray],
+    cover: Cover,
     *,
-    patch_size: int,
-    stride: int,
-    chunk: int,
     smoothing: float = 0.0,
     names: Collection[str] = (),
 ) -> Iterator[Maps]:
@@ -105,28 +138,23 @@ def map_images(
 
     Args:
       images: (H, W, C) each, uint8 or uint16, all of one dtype.
-      scorer, member, patch_size, stride, chunk, smoothing, names: see `anomaly_maps`.
+      scorer, member, cover, smoothing, names: see `anomaly_maps`.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    if not all(image.shape[:2] == (patch_size, patch_size) for image in images):
-        settings = {"patch_size": patch_size, "stride": stride, "chunk": chunk}
+    size = cover.patch_size
+    if not all(image.shape[:2] == (size, size) for image in images):
         for image in images:
-            yield anomaly_maps(scorer, member, image, **settings, smoothing=smoothing, names=names)
+            yield anomaly_maps(scorer, member, image, cover, smoothing=smoothing, names=names)
         return
     parts = partial(_stack, images)
-    for _, evidence in score_chunks(scorer, member, parts, len(images), chunk):
-        for number in range(len(evidence.reconstructions)):
-            whole = {
-                name: np.full((patch_size, patch_size), values[number])
-                for name, values in evidence.scores.items()
-            }
-            own = whole | {name: values[number] for name, values in evidence.maps.items()}
+    for start, evidence in score_chunks(scorer, member, parts, len(images), cover.chunk):
+        values = _everywhere(evidence, names)
+        for number in range(min(cover.chunk, len(images) - start)):
             yield {
-                name: smooth(values, smoothing)
-                for name, values in own.items()
-                if not names or name in names
+                name: smooth(np.broadcast_to(one[number], (size, size)), smoothing)
+                for name, one in values.items()
             }
 
 

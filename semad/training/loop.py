@@ -22,7 +22,7 @@ from semad.training.logs import Log
 from semad.training.signals import stop_request
 from semad.training.state import init_population, member, merge, phase_bounds, split
 from semad.training.step import Terms, make_program, phase_step
-from semad.training.validation import Best
+from semad.training.validation import Best, Measure, by_reconstruction
 from semad.types import Hparams, Phase, TrainState
 
 _PREVIEWS = 8  # patches per row of sample images
@@ -49,13 +49,19 @@ class _Run(NamedTuple):
     stop: threading.Event
 
 
-def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> TrainState:
+def train(
+    run: Experiment,
+    workdir: Path,
+    plan: backend.Plan | None = None,
+    measure: Measure | None = None,
+) -> TrainState:
     """Trains all phases of all members from the newest checkpoint, or from the start.
 
     Args:
       run: of `semad.experiment.prepare`.
       workdir: takes checkpoints, log and TensorBoard files.
       plan: steps per dispatch and members together; by backend if None. It changes speed only.
+      measure: of validation; None is by reconstruction, where the method reconstructs.
 
     Returns:
       The trained states, stacked over the members.
@@ -69,7 +75,9 @@ def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> T
     group_size = len(seeds) if plan.members_together else 1
     per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
     _, last_start, total = phase_bounds(run.method, per_epoch)[-1]
-    validates = run.method.reconstruct and run.config.train.validate_every
+    if measure is None and run.method.reconstruct:
+        measure = by_reconstruction(run)
+    validates = measure and run.config.train.validate_every
     with Checkpoints(workdir) as checkpoints, Checkpoints(workdir, "best", keep=1) as kept:
         # Placed as a restored state is, so that both run the same compiled programs.
         state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
@@ -87,7 +95,7 @@ def train(run: Experiment, workdir: Path, plan: backend.Plan | None = None) -> T
                 checkpoints,
                 log,
                 _previewer(run),
-                Best(run, kept, last_start, group_size) if validates else None,
+                Best(measure, kept, last_start, group_size) if validates else None,
                 pace,
                 stop,
             )
@@ -135,7 +143,7 @@ def _train_phase(
         images = (step - window_start) * config.train.batch_size * members
         means = {name: values.mean(axis=0) for name, values in terms.items()}
         if run.best and (step % config.train.validate_every == 0 or step == end):
-            means["validation/reconstruction"] = run.best.offer(groups, step)
+            means[f"validation/{config.train.validation}"] = run.best.offer(groups, step)
         epoch = (step - start) // run.per_epoch
         run.log.scalars(phase.name, step, epoch, means, images, seconds)
         if step % config.train.image_every == 0 or step == end:

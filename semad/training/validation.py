@@ -1,8 +1,10 @@
-"""Validation by reconstruction (thesis, section 5.5): each member's best state so far is kept.
+"""Validation while training: each member's best state so far is kept.
 
-The measure is the mean square residual on held-out normal patches, with the weights used at test
-time. No anomalous image and no test score takes part. Thresholds come from patches of the same
-held-out images, so with `config.eval.checkpoint = "best"` they are a little optimistic.
+The measure, `config.train.validation`, is the mean square residual on held-out normal patches
+(thesis, section 5.5), or how badly synthetic defects in held-out normal images are found
+(`semad.evaluation.selection.measure`), with the weights used at test time. No anomalous image and
+no test score takes part. Thresholds come from the same held-out images, so with
+`config.eval.checkpoint = "best"` they are a little optimistic.
 """
 
 from collections.abc import Callable
@@ -19,11 +21,15 @@ from semad.training.checkpoints import Checkpoints
 from semad.training.state import merge, over_members, split
 from semad.types import TrainState
 
+Measure = Callable[[TrainState, int], np.ndarray]
+"""What is to become small: a group of members, and which of the population is the first of them
+-> (members,)."""
+
 _PATCHES = 256
 
 
-def make_validator(run: Experiment) -> Callable[[TrainState], jax.Array]:
-    """The compiled measure of a group of members: (members,).
+def by_reconstruction(run: Experiment) -> Measure:
+    """The mean square residual.
 
     The patches are always the same, spread evenly over the held-out images.
     """
@@ -40,15 +46,15 @@ def make_validator(run: Experiment) -> Callable[[TrainState], jax.Array]:
 
         return over_members(one, (0,))(group.ema)
 
-    return validate
+    return lambda group, first: validate(group)
 
 
 class Best:
     """The states with the lowest validation loss of the last phase, one per member."""
 
-    def __init__(self, run: Experiment, folder: Checkpoints, start: int, group_size: int) -> None:
+    def __init__(self, measure: Measure, folder: Checkpoints, start: int, group_size: int) -> None:
         """Goes on from what `folder` holds of the phase that starts at step `start`."""
-        self._validate = make_validator(run)
+        self._validate = measure
         self._folder = folder
         self._start = start
         self._group_size = group_size
@@ -74,7 +80,9 @@ class Best:
         return now
 
     def _measure(self, groups: list[TrainState]) -> np.ndarray:
-        return np.concatenate([np.asarray(self._validate(group)) for group in groups])
+        size = self._group_size
+        values = [self._validate(group, number * size) for number, group in enumerate(groups)]
+        return np.concatenate([np.asarray(value) for value in values])
 
     def _recall(self, state: TrainState) -> None:
         """What an interrupted run had kept; nothing of an earlier phase counts."""

@@ -43,6 +43,7 @@ def test_metrics_file(evaluated):
     assert stored["baselines"].keys() == {"brightness", "contrast", "local_minimum"}
     for one in (*stored["members"], *stored["baselines"].values()):
         assert {"auroc", "average_precision", "tpr_at_fpr", "region_overlap"} <= one.keys()
+    assert stored["baselines"]["contrast"]["tiles"].keys() == {"max", "mean"}
     member = stored["members"][0]
     own = member["scores"]["l2"]
     assert own["auroc"] == member["auroc"]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from semad.evaluation.synthetic import COVERAGE, FAMILIES, plant
-from semad.evaluation.validator import WEIGHTS, rank_settings
+from semad.evaluation.validator import WEIGHTS, rank
 from semad.scoring.batched import Evidence
+from semad.scoring.maps import Cover
 
 RNG = np.random.default_rng(3)
 
@@ -51,13 +52,14 @@ def test_what_finds_the_defects_ranks_first():
         maps = {"oracle": jnp.abs(pixels - 100), "blind": jnp.zeros(pixels.shape)}
         return Evidence({"mean": pixels.mean((1, 2))}, maps, pixels[..., None])
 
-    ranked = rank_settings(
-        scorer, None, normal, patch_size=16, stride=16, chunk=8, smoothings=(0.0, 4.0)
-    )
+    found = rank(scorer, None, normal, Cover(16, 16, 8), smoothings=(0.0, 4.0))
+    ranked = found.settings
+    assert found.poolings.keys() == {"max", "mean"}
+    assert found.poolings["max"] > 0.5
     assert len(ranked) == 3 * 2
     values = {one.setting: one.value for one in ranked}
     assert max(values, key=values.get) == ranked[0].setting
-    shares = {one.family: one.mask.mean() for one in plant(normal, 16)}
+    shares = {one.family: one.mask.mean() for one in plant(normal, 32)}
     for one in ranked:
         assert one.families.keys() == WEIGHTS.keys()
         expected = sum(WEIGHTS[name] * value for name, value in one.families.items())
@@ -69,3 +71,8 @@ def test_what_finds_the_defects_ranks_first():
     assert exact.families["bead"] > 0.5
     assert exact.families["cutpaste"] == pytest.approx(shares["cutpaste"])
     assert ranked[0].setting.score == "oracle"
+    again = rank(scorer, None, normal, Cover(16, 16, 8), smoothings=(0.0,), practised=("bead",))
+    families = again.settings[0].families
+    kept = {name: weight for name, weight in WEIGHTS.items() if name != "bead"}
+    expected = sum(weight * families[name] for name, weight in kept.items()) / sum(kept.values())
+    assert again.settings[0].value == pytest.approx(expected)

@@ -79,7 +79,7 @@ def test_bigan_losses():
 def test_bigan_score(degree):
     z = encode(X)
     rebuilt = np.asarray(generate(z))
-    scores, reconstruction = bigan.make_score(bigan.encode, 0.9, degree)(PAIRS, X, KEY, OFF)
+    scores, reconstruction, _ = bigan.make_score(bigan.encode, 0.9, degree)(PAIRS, X, KEY, OFF)
     np.testing.assert_allclose(reconstruction, rebuilt)
     residual = np.linalg.norm((X - rebuilt).reshape(3, -1), degree, axis=1)
     difference = np.asarray(judge_pair(X, z).features - judge_pair(rebuilt, z).features)
@@ -95,7 +95,7 @@ def test_anogan_score_at_its_start(discrimination):
     search = ml_collections.ConfigDict(
         {"steps": 0, "lr": 1e-3, "weight": 0.1, "discrimination": discrimination}
     )
-    scores, reconstruction = anogan.make_score(search, 2)(GAN, X, KEY, OFF)
+    scores, reconstruction, _ = anogan.make_score(search, 2)(GAN, X, KEY, OFF)
     z0 = jax.random.normal(KEY, (2,))[None]
     generated = np.asarray(generate(z0))
     np.testing.assert_allclose(reconstruction, np.repeat(generated, 3, axis=0), rtol=1e-6)
@@ -137,7 +137,7 @@ def test_ali_plays_bigan_s_game_with_a_sampled_latent():
 def test_ali_scores_at_the_mean():
     known = nets(generator=generate, encoder=gaussian, discriminator=judge_pair)
     pairs = nets(generator=generate, encoder=encode, discriminator=judge_pair)
-    scores, _ = bigan.make_score(ali.encode, 0.9, 1)(known, X, KEY, OFF)
-    expected, _ = bigan.make_score(bigan.encode, 0.9, 1)(pairs, X, KEY, OFF)
+    scores, _, _ = bigan.make_score(ali.encode, 0.9, 1)(known, X, KEY, OFF)
+    expected, _, _ = bigan.make_score(bigan.encode, 0.9, 1)(pairs, X, KEY, OFF)
     for name, values in expected.items():
         np.testing.assert_allclose(scores[name], values, rtol=1e-6)

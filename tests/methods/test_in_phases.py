@@ -71,7 +71,7 @@ def test_fanogan_scores():
     rebuilt = np.asarray(generate(encode(X)))
     residual = ((X - rebuilt) ** 2).mean(axis=(1, 2, 3))
     features = (np.asarray(judge(X).features - judge(rebuilt).features) ** 2).mean(axis=1)
-    scores, _ = fanogan.make_score(0.5)(FANOGAN, X, KEY, OFF)
+    scores, _, _ = fanogan.make_score(0.5)(FANOGAN, X, KEY, OFF)
     np.testing.assert_allclose(scores["anomaly"], residual + 0.5 * features, rtol=1e-5)
     latent = length(encode(X) - encode(rebuilt)) ** 2
     np.testing.assert_allclose(scores["latent"], latent, rtol=1e-5)
@@ -138,7 +138,7 @@ def test_ebgan_as_a_critic():
 
 
 def test_ebgan_scores():
-    scores, rebuilt = ebgan.score(EBGAN, X, KEY, OFF)
+    scores, rebuilt, _ = ebgan.score(EBGAN, X, KEY, OFF)
     np.testing.assert_allclose(rebuilt, X / 2)
     code = np.asarray(flat(X))[:, 1:3]
     generated = np.asarray(generate(jnp.asarray(code)))
@@ -166,12 +166,13 @@ def test_encebgan_encoder_loss():
 
 def test_encebgan_scores():
     latent, rebuilt, code, again = parts()
-    scores, _ = encebgan.score(EBGAN, X, KEY, OFF)
+    scores, _, _ = encebgan.score(EBGAN, X, KEY, OFF)
     expected = {
         "image": length(X - rebuilt),
         "energy": length(X - rebuilt) / 2,
         "latent": length(latent - again),
         "embedding": length(code - again),
+        "discriminator": length(X) / 2,
     }
     expected["combination"] = 0.55 * expected["latent"] + 0.45 * expected["embedding"]
     assert scores.keys() == expected.keys()
@@ -188,13 +189,14 @@ def test_sencebgan_return_loss():
 
 def test_sencebgan_scores():
     latent, rebuilt, code, again = parts()
-    scores, _ = sencebgan.score(EBGAN, X, KEY, OFF)
+    scores, _, _ = sencebgan.score(EBGAN, X, KEY, OFF)
     expected = {
         "image": length(X - rebuilt),
         "energy": length(X - rebuilt) / 2,
         "final_1": length(latent - np.asarray(encode_again(rebuilt))),
         "final_2": length(latent - again),
         "final_3": length(code - again),
+        "discriminator": length(X) / 2,
     }
     expected["comb_im"] = expected["image"] + 0.25 * expected["final_1"]
     expected["comb_z"] = 0.55 * expected["final_2"] + 0.45 * expected["final_3"]

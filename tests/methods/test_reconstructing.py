@@ -56,7 +56,7 @@ def test_alad_losses(games):
 def test_alad_scores():
     """Equation 2.89; the logits' score rises as D_xx finds the reconstruction less real."""
     rebuilt = np.asarray(generate(encode(X)))
-    scores, reconstruction = alad.score(ALAD, X, KEY, OFF)
+    scores, reconstruction, _ = alad.score(ALAD, X, KEY, OFF)
     np.testing.assert_allclose(reconstruction, rebuilt)
     same, other = judge_images(X, X), judge_images(X, rebuilt)
     expected = np.abs(np.asarray(same.features - other.features)).sum(axis=1)
@@ -106,7 +106,7 @@ def test_denoising_ganomaly_sees_noise_and_aims_at_the_clean_image():
 def test_ganomaly_scores():
     """Equation 2.95 as a mean, and its square."""
     difference = np.asarray(encode(X) - encode_again(generate(encode(X))))
-    scores, _ = ganomaly.score(GANOMALY, X, KEY, OFF)
+    scores, _, _ = ganomaly.score(GANOMALY, X, KEY, OFF)
     np.testing.assert_allclose(scores["latent_l1"], np.abs(difference).mean(axis=1), rtol=1e-5)
     np.testing.assert_allclose(scores["latent_l2"], (difference**2).mean(axis=1), rtol=1e-5)
 
@@ -137,7 +137,7 @@ def test_skip_ganomaly_losses():
 
 def test_skip_ganomaly_score():
     """Equation 2.97."""
-    scores, rebuilt = skip_ganomaly.make_score(0.9)(SKIP, X, KEY, OFF)
+    scores, rebuilt, _ = skip_ganomaly.make_score(0.9)(SKIP, X, KEY, OFF)
     np.testing.assert_allclose(rebuilt, X / 2)
     pixels = (X / 2) ** 2
     features = np.asarray(judge(X).features - judge(X / 2).features) ** 2

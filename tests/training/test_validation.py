@@ -8,14 +8,14 @@ import pytest
 
 from semad import experiment
 from semad.errors import UserError
+from semad.evaluation import selection
 from semad.training import loop, validation
 from semad.training.state import init_population, member
 from tests import tiny
 
 
-def logged(workdir):
+def logged(workdir, key="validation/reconstruction"):
     lines = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
-    key = "validation/reconstruction"
     return {line["step"]: line[key] for line in lines if key in line}
 
 
@@ -33,7 +33,7 @@ def test_the_best_state_is_the_one_with_the_lowest_loss(tmp_path):
     lowest = min(losses.values())
     kept = best(run, tmp_path)
     assert losses[int(kept.step[0])] == lowest
-    measured = validation.make_validator(run)(kept)
+    measured = validation.by_reconstruction(run)(kept, 0)
     np.testing.assert_allclose(measured, [lowest], rtol=1e-5)
 
 
@@ -84,3 +84,29 @@ def test_a_system_that_searches_has_no_best(tmp_path):
 def test_it_can_be_left_out(tmp_path):
     loop.train(tiny.prepare("autoencoder", train__validate_every=0), tmp_path)
     assert not logged(tmp_path)
+
+
+def test_validation_by_synthetic_defects(tmp_path):
+    """Of a system without reconstructions; two members, each measured with its own weights."""
+    settings = {"data__name": "nanofibres", "data__image_size": 72, "data__train_images": 2}
+    run = tiny.prepare(
+        "dense_discriminator",
+        train__validation="synthetic",
+        train__validate_every=3,
+        data__crops=96,
+        population__seeds=2,
+        **settings,
+    )
+    assert run.draw.crops_per_image == 48
+    loop.train(run, tmp_path, measure=selection.measure(run))
+    values = logged(tmp_path, "validation/synthetic")
+    assert list(values) == [3, 6]
+    kept = best(run, tmp_path)
+    measured = selection.measure(run)(kept, 0)
+    assert measured[0] != measured[1]
+    assert all(-1 <= value < 0 for value in measured)
+    np.testing.assert_allclose(measured, np.min(list(values.values()), axis=0), rtol=1e-4)
+
+
+def test_by_default_reconstruction_validates():
+    assert selection.measure(tiny.prepare("autoencoder")) is None

@@ -1,0 +1,18 @@
+"""Masked-block inpainting with a predicted variance (after RIAD, Zavrtanik et al. 2021)."""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
+    config = common.get_config(preset)
+    config.method = "inpainting"
+    config.data.patch_size = 64
+    config.lr.inpainter = 1e-3  # Adam's usual values
+    config.lr.density = 1e-2
+    config.optim.beta1 = 0.9
+    config.score.window = 256
+    config.model.components = 32  # Gaussians in the mixture
+    config.train.density_epochs = 2
+    return config

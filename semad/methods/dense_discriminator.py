@@ -1,0 +1,113 @@
+"""The dense discriminator: trained to find, cell by cell, what was spliced into real crops.
+
+Its own answer is the score. What is spliced in (`semad.splices`) is chosen in
+`config.splices`: each source has a rate, and 0 leaves it out. With `generated`, a generator plays
+against the discriminator, as in CutMix with a discriminator that answers place by place
+(Schönfeld et al. 2020): D learns to find G's samples inside real crops, G to be overlooked
+there, so that D sees samples of every age. Without it no generator exists: the control.
+"""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from semad import losses, splices
+from semad.methods.common import Lossed, adam, for_nets, image_shape, learning_rates, style
+from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+
+SOURCES = ("cutpaste", "texture", "generated")
+
+
+def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
+    """The losses of D and of G; of a batch, each source has a share by its rate."""
+    ends = np.round(np.cumsum([rates[name] for name in SOURCES]) / sum(rates.values()) * batch_size)
+    starts = [0, *ends[:-1].astype(int)]
+    parts = {n: slice(a, int(b)) for n, a, b in zip(SOURCES, starts, ends, strict=True) if a < b}
+
+    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """Cross-entropy of every cell with how much of it is foreign."""
+        del hparams
+        mask_key, *keys = jax.random.split(key, 1 + len(SOURCES))
+        masks = _masks(mask_key, batch.images)
+        fillings = []
+        for name, part in parts.items():
+            images, own = batch.images[part], keys[SOURCES.index(name)]
+            if name == "generated":
+                fillings.append(fill(nets, own, images, masks[part]))
+            else:
+                fillings.append(splices.FILLINGS[name](own, images))
+        seen = splices.splice(batch.images, jnp.concatenate(fillings), masks)
+        target, logits = to_cells(masks), nets.discriminator(seen)
+        found = ((logits > 0) == (target > 0.5)).mean()
+        return losses.cross_entropy(logits, target).mean(), {"right": found}
+
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """D should overlook what G fills in, and it should be near what was there."""
+        images = batch.images[parts["generated"]]
+        mask_key, fill_key = jax.random.split(key)
+        masks = _masks(mask_key, images)
+        generated = fill(nets, fill_key, images, masks)
+        answers = nets.discriminator(splices.splice(images, generated, masks))
+        apart = jnp.abs(generated - images).mean(axis=-1)
+        terms = {
+            "adversarial": _mean(losses.cross_entropy(answers, 0.0), to_cells(masks)),
+            "contextual": _mean(apart, masks),
+        }
+        return terms["adversarial"] + hparams["w_contextual"] * terms["contextual"], terms
+
+    return discriminator_loss, generator_loss
+
+
+def _masks(key: jax.Array, images: jax.Array) -> jax.Array:
+    return splices.draw_masks(key, *images.shape[:2])
+
+
+def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    return (values * weights).sum() / jnp.maximum(weights.sum(), 1.0)
+
+
+def fill(nets: Nets, key: jax.Array, images: jax.Array, masks: jax.Array) -> jax.Array:
+    """What G puts in place of the masked parts, from their surroundings and noise."""
+    noise = jax.random.normal(key, masks.shape)
+    return jnp.tanh(nets.generator(images, masks, noise))
+
+
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    """D's logits at every pixel, and as probabilities; a patch has its highest 3×3 cells' mean."""
+    del key, hparams
+    logits = nets.discriminator(images)
+    cells = {"discriminator": logits, "probability": jax.nn.sigmoid(logits)}
+    scores, maps = {}, {}
+    for name, values in cells.items():
+        means = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, 3, 3), (1, 1, 1), "VALID")
+        scores[name] = means.max(axis=(1, 2)) / 9
+        maps[name] = to_pixels(values)
+    return Scored(scores, None, maps)
+
+
+def build(config: ml_collections.ConfigDict) -> Method:
+    """The method for a config of `configs/dense_discriminator.py`."""
+    image, plane = image_shape(config), image_shape(config)[:2]
+    rates = config.splices.to_dict()
+    discriminator_loss, generator_loss = make_losses(rates, config.train.batch_size)
+    nets = {"discriminator": Net(DenseDiscriminator(style(config)), (image,))}
+    updates = (Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),)
+    if rates["generated"]:
+        nets["generator"] = Net(
+            Inpainter(config.data.channels, style(config)), (image, plane, plane)
+        )
+        updates += (Update("generator", ("generator",), generator_loss, adam(config)),)
+    practised = ("cutpaste", "texture")
+    return Method(
+        name="dense_discriminator",
+        nets=nets,
+        latent_dim=1,  # nothing is drawn from a latent
+        phases=(Phase("splices", config.train.epochs, updates),),
+        hparams=for_nets(learning_rates(config), nets) | {"w_contextual": config.loss.contextual},
+        score=score,
+        default_score="discriminator",
+        convolutional=True,
+        practised=tuple(name for name in practised if rates[name]),
+    )

@@ -1,0 +1,90 @@
+"""Convolutional networks for images of any size, with sides that are multiples of 16."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semad.nets.layers import Conv, Style
+
+CELL_PIXELS = 4
+"""Height and width of a cell, of which a discriminator judges each."""
+
+_DOWN = (64, 128, 256, 256)
+_UP = (128, 128, 64)
+
+
+class DenseUNet(nn.Module):
+    """Down to 1/16 and back to 1/`finest`: (N, H, W, C) -> (N, H/finest, W/finest, features)."""
+
+    features: int
+    finest: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Joins what lies beside on the way down and up."""
+        style = self.style
+        levels = []
+        for features in _DOWN:
+            x = style.normalise(Conv(style.features(features), 4, 2, style)(x), train)
+            levels.append(x)
+        for level, features in zip((2, 1, 0), _UP, strict=True):
+            if 2 ** (level + 1) < self.finest:
+                break
+            x = Conv(style.features(features), 4, 2, style, transposed=True)(x)
+            x = style.normalise(jnp.concatenate([x, levels[level]], axis=-1), train)
+        if self.finest == 1:
+            return Conv(self.features, 4, 2, style, transposed=True)(x)
+        x = style.normalise(Conv(style.features(128), 3, 1, style)(x), train)
+        return Conv(self.features, 3, 1, style)(x)
+
+
+class DenseDiscriminator(nn.Module):
+    """Images (N, H, W, C) -> logits (N, H/4, W/4), one for each cell.
+
+    As the discriminator of Schönfeld et al. (2020), it answers place by place; cells suffice where
+    maps are smoothed, and cost a sixteenth of pixels.
+    """
+
+    style: Style
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """How foreign every cell looks."""
+        return DenseUNet(1, CELL_PIXELS, self.style)(x, train)[..., 0]
+
+
+class Inpainter(nn.Module):
+    """Fills what is hidden: (N, H, W, C) and a mask (N, H, W), 1 there -> (N, H, W, features).
+
+    `beside` are further planes (N, H, W), such as noise.
+    """
+
+    features: int
+    style: Style
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, mask: jax.Array, *beside: jax.Array, train: bool
+    ) -> jax.Array:
+        """Hidden pixels are set to 0 before the network sees them."""
+        hidden = mask[..., None]
+        planes: Sequence[jax.Array] = [plane[..., None] for plane in beside]
+        x = jnp.concatenate([images * (1 - hidden), hidden, *planes], axis=-1)
+        return DenseUNet(self.features, 1, self.style)(x, train)
+
+
+def to_cells(masks: jax.Array) -> jax.Array:
+    """Means over cells: (N, H, W) -> (N, H/4, W/4)."""
+    count, height, width = masks.shape
+    shape = (count, height // CELL_PIXELS, CELL_PIXELS, width // CELL_PIXELS, CELL_PIXELS)
+    return masks.reshape(shape).mean(axis=(2, 4))
+
+
+def to_pixels(cells: jax.Array) -> jax.Array:
+    """Values of cells between whose middles pixels interpolate: (N, h, w) -> (N, 4h, 4w)."""
+    count, height, width = cells.shape
+    shape = (count, height * CELL_PIXELS, width * CELL_PIXELS)
+    return jax.image.resize(cells, shape, "linear")

@@ -1,0 +1,150 @@
+"""The convolutional systems: losses and scores by hand, and one answer for windows and patches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from semad import experiment, splices
+from semad.methods import dense_discriminator, inpainting
+from semad.nets.dense import to_cells, to_pixels
+from semad.nets.mixture import GaussianMixture
+from semad.training.state import init_population, member
+from semad.types import Batch
+from tests import tiny
+from tests.methods.known import nets
+
+KEY = jax.random.key(0)
+IMAGES = jax.random.uniform(jax.random.key(1), (8, 32, 32, 1), minval=-1, maxval=1)
+BATCH = Batch(IMAGES, jnp.zeros((8, 1)), jnp.float32(0))
+GREY = 0.3
+
+
+def judge(images):
+    """Logits: the mean of every cell."""
+    return to_cells(images[..., 0])
+
+
+def test_cells_and_pixels():
+    plane = jnp.arange(64.0).reshape(1, 8, 8)
+    cells = to_cells(plane)
+    expected = np.arange(64.0).reshape(2, 4, 2, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(cells[0], expected)
+    np.testing.assert_allclose(to_pixels(jnp.full((1, 2, 2), 5.0)), 5.0)
+    assert to_pixels(cells).shape == (1, 8, 8)
+
+
+def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
+    """With a generator alone, of a constant: the spliced image is known from the mask."""
+    rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 1.0}
+    loss, _ = dense_discriminator.make_losses(rates, 8)
+    known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
+    found, _ = loss(known, BATCH, KEY, {})
+    mask_key, *_ = jax.random.split(KEY, 4)
+    masks = np.asarray(splices.draw_masks(mask_key, 8, 32))
+    spliced = IMAGES[..., 0] + masks * (np.tanh(GREY) - IMAGES[..., 0])
+    logits, target = np.asarray(to_cells(spliced)), np.asarray(to_cells(masks))
+    expected = np.log1p(np.exp(logits)) - target * logits
+    assert float(found) == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_the_generators_loss_counts_inside_the_masks_alone():
+    rates = {"cutpaste": 1.0, "texture": 0.0, "generated": 1.0}
+    _, loss = dense_discriminator.make_losses(rates, 8)
+    known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
+    found, terms = loss(known, BATCH, KEY, {"w_contextual": 2.0})
+    images = np.asarray(IMAGES[4:, ..., 0])  # the second half is the generator's
+    masks = np.asarray(splices.draw_masks(jax.random.split(KEY)[0], 4, 32))
+    logits = np.asarray(to_cells(images + masks * (np.tanh(GREY) - images)))
+    cells = np.asarray(to_cells(masks))
+    adversarial = (np.log1p(np.exp(logits)) * cells).sum() / cells.sum()
+    contextual = (np.abs(images - np.tanh(GREY)) * masks).sum() / masks.sum()
+    assert float(terms["adversarial"]) == pytest.approx(adversarial, rel=1e-5)
+    assert float(found) == pytest.approx(adversarial + 2 * contextual, rel=1e-5)
+
+
+def test_without_generated_splices_there_is_no_generator():
+    control = tiny.prepare("dense_discriminator", splices__generated=0.0).method
+    assert control.nets.keys() == {"discriminator"}
+    assert [update.name for update in control.phases[0].updates] == ["discriminator"]
+    assert tiny.prepare("dense_discriminator", splices__texture=0.0).method.practised == (
+        "cutpaste",
+    )
+
+
+def test_the_score_of_a_patch_is_its_highest_3_by_3_cells():
+    found = dense_discriminator.score(nets(discriminator=judge), IMAGES, KEY, {})
+    cells = np.asarray(judge(IMAGES))
+    windows = np.lib.stride_tricks.sliding_window_view(cells, (3, 3), axis=(1, 2))
+    expected = windows.mean(axis=(3, 4)).max(axis=(1, 2))
+    np.testing.assert_allclose(found.scores["discriminator"], expected, rtol=1e-4, atol=1e-6)
+    assert found.reconstructions is None
+    np.testing.assert_allclose(found.maps["discriminator"], to_pixels(cells), rtol=1e-5, atol=1e-6)
+
+
+def flat(images, masks):
+    """Guesses .2 with a variance of e everywhere."""
+    return jnp.concatenate([jnp.full_like(images, np.arctanh(0.2)), jnp.ones_like(images)], -1)
+
+
+def test_the_lattice_hides_every_pixel_once_in_four_masks():
+    masks = [inpainting.lattice((64, 48), a, b) for a in (0, 16) for b in (0, 16)]
+    np.testing.assert_array_equal(sum(masks), 1)
+    assert float(inpainting.lattice((64, 64), 5, 9).mean()) == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_inpainters_loss_is_the_likelihood_of_hidden_pixels():
+    found, terms = inpainting.inpainting_loss(nets(inpainter=flat), BATCH, KEY, {})
+    shifts = np.asarray(jax.random.randint(KEY, (8, 2), 0, 32))
+    hidden = np.stack([inpainting.lattice((32, 32), a, b) for a, b in shifts]).astype(bool)
+    residual = np.square(np.asarray(IMAGES[..., 0]) - 0.2)[hidden]
+    assert float(terms["residual"]) == pytest.approx(residual.mean(), rel=1e-4)
+    assert float(found) == pytest.approx((0.5 * (1 + residual / np.e)).mean(), rel=1e-4)
+
+
+def test_statistics_of_a_cell():
+    made = inpainting.guess_all(nets(inpainter=flat), IMAGES)
+    found = np.asarray(inpainting.statistics(IMAGES, made))
+    assert found.shape == (8, 4, 4, 6)
+    block = np.asarray(IMAGES[0, 4:20, 12:28, 0])  # the 16 pixels around the cell (1, 2)
+    residual = np.square(block - 0.2).mean()
+    parts = (residual, np.e, residual / np.e, block.var())
+    expected = [*np.log(np.array(parts) + 1e-4), block.mean(), 0.2]
+    np.testing.assert_allclose(found[0, 1, 2], expected, rtol=1e-4)
+    corner = np.asarray(IMAGES[0, :12, :12, 0])
+    np.testing.assert_allclose(found[0, 0, 0, 4], corner.mean(), rtol=1e-4)
+
+
+def test_the_mixture_is_a_density():
+    net = GaussianMixture(3)
+    x = jax.random.normal(KEY, (5, 2))
+    variables = net.init(jax.random.key(2), x, train=False)
+    below = jnp.full((3, 2, 2), 0.7)
+    scale = jnp.array([[0.1, -0.2], [0.3, 0.0], [-0.4, 0.2]])
+    share = jnp.array([0.0, 1.0, -1.0])
+    params = variables["params"] | {"below": below, "scale": scale, "share": share}
+    found = net.apply(variables | {"params": params}, x, train=False)
+    expected = 0
+    weights = np.exp(share) / np.exp(share).sum()
+    for k in range(3):
+        factor = np.array([[np.exp(scale[k, 0]), 0], [0.7, np.exp(scale[k, 1])]])
+        covariance = np.linalg.inv(factor.T @ factor)
+        mean = np.asarray(params["mean"][k])
+        at = np.asarray(x) / np.sqrt(1 + 1e-5)  # running statistics of a start: 0 and 1
+        expected += weights[k] * stats.multivariate_normal(mean, covariance).pdf(at)
+    np.testing.assert_allclose(found, np.log(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dense_discriminator", "inpainting"])
+def test_the_middle_of_a_window_does_not_depend_on_where_it_ends(name):
+    """Shifted by a multiple of all strides and lattices: far from borders the answers agree."""
+    run = tiny.prepare(name)
+    weights = member(init_population(run.method, [0]), 0).ema
+    image = jax.random.uniform(KEY, (1, 224, 224, 1), minval=-1, maxval=1)
+    scalars = {key: value[0] for key, value in experiment.hparams(run.config, run.method).items()}
+    bound = run.method.bind(weights)
+    whole = run.method.score(bound, image, KEY, scalars).maps[run.method.default_score]
+    part = run.method.score(bound, image[:, 32:], KEY, scalars).maps[run.method.default_score]
+    middle = np.s_[:, 96:128, 96:128]
+    np.testing.assert_allclose(whole[:, 32:][middle], part[middle], rtol=1e-3, atol=1e-5)
