@@ -14,6 +14,7 @@ choice. With NanoTWICE that is a look at its labels for every run, and goes into
 import argparse
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def settings(workdir: Path, truth: bool, images: int, purpose: str | None) -> li
     state = experiment.restore(workdir, run.config, run.method)
     own = experiment.scoring_member(run.config, run.method, state, 0)
     scorer = make_scorer(run.method, maps=True)
-    covered = cover(run.config, run.method)
-    found = rank(scorer, own, run.holdout.images, covered, smoothings=SMOOTHINGS, seed=0).settings
+    mapper = partial(map_images, scorer, own, cover=cover(run.config, run.method))
+    found = rank(mapper, run.holdout.images, smoothings=SMOOTHINGS).settings
     true = _truth(run, scorer, own, images) if truth else {}
     if truth:
         best = max(true.values(), key=lambda figures: figures["auroc"])

@@ -10,6 +10,7 @@ names the σ whose average over runs and scores is highest. No test image is rea
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -21,7 +22,7 @@ from semad.evaluation.validator import SMOOTHINGS, rank
 from semad.files import write_text
 from semad.launch import one_line_errors
 from semad.scoring.batched import make_scorer
-from semad.scoring.maps import cover
+from semad.scoring.maps import cover, map_images
 
 STRIDE = 8
 COMMON_SCORE = "ssim"
@@ -31,12 +32,11 @@ def values(workdir: Path) -> dict[str, Any]:
     """`dataset`, `method`, and for each score the validator's value at each of `SMOOTHINGS`."""
     run = experiment.prepare(config.load(workdir))
     state = experiment.restore(workdir, run.config, run.method)
-    ranked = rank(
-        make_scorer(run.method, maps=True),
-        experiment.scoring_member(run.config, run.method, state, 0),
-        run.holdout.images,
-        cover(run.config, run.method)._replace(stride=STRIDE),
-    ).settings
+    own = experiment.scoring_member(run.config, run.method, state, 0)
+    covered = cover(run.config, run.method)._replace(stride=STRIDE)
+    scorer = make_scorer(run.method, maps=True)
+    mapper = partial(map_images, scorer, own, cover=covered)
+    ranked = rank(mapper, run.holdout.images).settings
     found = {one.setting: one for one in ranked}
     scores = dict.fromkeys((run.method.default_score, COMMON_SCORE))
     return {

@@ -77,7 +77,8 @@ def _dense_baseline(dataset: str, name: str, result: Result) -> str:
     tiles = one["tiles"]["max"]
     cells = (f"{one['auroc']:.3f}", _interval([one]), f"{one['average_precision']:.3f}")
     cells += (f"{tiles['auroc']:.3f}", f"{tiles['average_precision']:.3f}")
-    return _line([dataset, name.replace("_", " "), "–", "–", *cells, "–", "–", "–"])
+    choice = f"σ {one['smoothing']:g}"
+    return _line([dataset, name.replace("_", " "), choice, "–", *cells, "–", "–", "–"])
 
 
 def _dense_row(result: Result, number: int, best: dict[str, Result]) -> tuple[float, str]:

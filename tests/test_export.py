@@ -29,7 +29,9 @@ np.savez(sys.argv[3], map=found["map"], **found["scores"])
 """
 
 
-@pytest.mark.parametrize("method", ["autoencoder", "bigan", "anogan"])
+@pytest.mark.parametrize(
+    "method", ["autoencoder", "bigan", "anogan", "dense_discriminator", "inpainting"]
+)
 def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_path):
     settings = {"data__name": "nanofibres", "data__image_size": 72, "data__crops_per_image": 16}
     config = tiny.config(method, **settings)

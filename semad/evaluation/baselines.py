@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+BASELINES = ("brightness", "contrast", "local_minimum")
+
 WINDOW = 15
 """Pixels of the local minimum filter."""
 
@@ -26,8 +28,7 @@ def baseline_scores(
     Returns:
       name -> float64 (N,), in grey levels.
     """
-    names = ("brightness", "contrast", "local_minimum")
-    scores = {name: np.empty(len(items)) for name in names}
+    scores = {name: np.empty(len(items)) for name in BASELINES}
     for number in np.unique(items[:, 0]):
         rows = np.flatnonzero(items[:, 0] == number)
         grey = images[number].mean(axis=2)

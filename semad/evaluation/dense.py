@@ -13,6 +13,7 @@ from semad.evaluation.baselines import baseline_maps
 from semad.evaluation.per_image import of_maps
 from semad.evaluation.protocols import TILE, subset, tile_labels
 from semad.evaluation.results import summary
+from semad.evaluation.selection import baseline_smoothings
 from semad.experiment import Experiment
 from semad.pace import Pace
 from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
@@ -63,8 +64,8 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
                 settings=run.config.score,
             )
             _draw_cases(folder, images, masks, test[name], whole["images"])
-    smoothing = run.config.score.smoothing
-    baselines = _stack([_smoothed_baselines(image, smoothing) for image in images])
+    sigmas = baseline_smoothings(run.config, run.holdout.images)
+    baselines = _stack([_smoothed_baselines(image, sigmas) for image in images])
     counted = {key: pixels.count(maps, masks) for key, maps in baselines.items()}
     if members[0]["auroc"] is not None:
         curves = {
@@ -88,6 +89,7 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
             "baselines": {
                 key: pixels.figures(one)
                 | {
+                    "smoothing": sigmas[key],
                     "intervals": pixels.intervals(one, seed),
                     "tiles": _tiles(run, baselines[key], masks),
                 }
@@ -97,9 +99,8 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     )
 
 
-def _smoothed_baselines(image: np.ndarray, smoothing: float) -> dict[str, np.ndarray]:
-    """As smooth as the maps that they are compared with."""
-    return {name: smooth(one, smoothing) for name, one in baseline_maps(image).items()}
+def _smoothed_baselines(image: np.ndarray, sigmas: dict[str, float]) -> dict[str, np.ndarray]:
+    return {name: smooth(one, sigmas[name]) for name, one in baseline_maps(image).items()}
 
 
 def _map(

@@ -1,15 +1,17 @@
 """`config.select`: which score, how smooth a map, and how pooled, chosen without a label."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import ml_collections
 import numpy as np
 
+from semad.evaluation.baselines import BASELINES, baseline_maps
 from semad.evaluation.validator import SMOOTHINGS, Ranked, rank
 from semad.experiment import Experiment, score_name, scoring_member
 from semad.scoring.batched import Scoring, make_scorer
-from semad.scoring.maps import cover
+from semad.scoring.maps import cover, map_images
 from semad.training.validation import Measure
 from semad.types import Method, TrainState
 
@@ -37,11 +39,10 @@ def select(
       `value` and the average precision by family of defects; `practised`, the families that did
       not count; `poolings`, the AUROC of each, the first on a tie being chosen.
     """
+    covered, scorer = cover(config, method), make_scorer(method, maps=True)
     found = rank(
-        make_scorer(method, maps=True),
-        member,
+        partial(map_images, scorer, member, cover=covered),
         normal,
-        cover(config, method),
         smoothings=smoothings,
         practised=method.practised,
         min_area=config.score.min_area,
@@ -67,16 +68,14 @@ def measure(run: Experiment) -> Measure | None:
     if config.train.validation != "synthetic":
         return None
     scorer, name = make_scorer(run.method, maps=True), score_name(config, run.method)
+    covered = cover(config, run.method)
 
     def one(group: TrainState, number: int, first: int) -> float:
         scoring = scoring_member(config, run.method, group, number, first)
         found = rank(
-            scorer,
-            scoring,
+            partial(map_images, scorer, scoring, cover=covered, names=(name,)),
             run.holdout.images,
-            cover(config, run.method),
             smoothings=(config.score.smoothing,),
-            names=(name,),
             practised=run.method.practised,
             seed=config.seed,
         )
@@ -89,6 +88,19 @@ def measure(run: Experiment) -> Measure | None:
 
 def _row(ranked: Ranked) -> dict[str, Any]:
     return ranked.setting._asdict() | {"value": ranked.value, "families": ranked.families}
+
+
+def baseline_smoothings(
+    config: ml_collections.ConfigDict, normal: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """σ in pixels for the map of each baseline: chosen as that of the system is, or the same."""
+    if config.select == "none":
+        return dict.fromkeys(BASELINES, config.score.smoothing)
+    ranked = rank(lambda images: map(baseline_maps, images), normal, seed=config.seed).settings
+    return {
+        name: next(one.setting.smoothing for one in ranked if one.setting.score == name)
+        for name in BASELINES
+    }
 
 
 def apply(

@@ -1,14 +1,13 @@
 """Ranks settings of a detector without a label: by the synthetic defects that its maps find."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import metrics
 
 from semad.evaluation.synthetic import FAMILIES, plant
-from semad.scoring.batched import Scorer, Scoring
-from semad.scoring.maps import Cover, Maps, map_images, smooth
+from semad.scoring.maps import Maps, smooth
 from semad.scoring.regions import POOLINGS, image_score
 
 SELECTIONS = ("none", "synthetic")
@@ -63,14 +62,15 @@ class Ranking(NamedTuple):
     poolings: dict[str, float]
 
 
+Mapper = Callable[[Sequence[np.ndarray]], Iterable[Maps]]
+"""Images -> their maps, in order."""
+
+
 def rank(
-    scorer: Scorer,
-    member: Scoring,
+    mapper: Mapper,
     normal: Sequence[np.ndarray],
-    cover: Cover,
     *,
     smoothings: Iterable[float] = SMOOTHINGS,
-    names: Collection[str] = (),
     practised: Collection[str] = (),
     min_area: int = 20,
     seed: int = 0,
@@ -81,12 +81,9 @@ def rank(
     an engineer looks at what stands highest.
 
     Args:
-      scorer: of `make_scorer`, with maps.
-      member: whose weights.
+      mapper: makes the maps, without smoothing.
       normal: images that training has not seen, (H, W, C) each.
-      cover: see `semad.scoring.maps.anomaly_maps`.
       smoothings: σ in pixels to try.
-      names: of the scores to rank; none for all.
       practised: families that do not count; see `semad.types.Method`.
       min_area: of the pooling, see `semad.scoring.regions.image_score`.
       seed: of the defects.
@@ -94,7 +91,7 @@ def rank(
     size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
     planted = plant(normal, size, seed)
     images = [one.image for one in planted]
-    maps = list(map_images(scorer, member, [*images, *normal], cover, names=names))
+    maps = list(mapper([*images, *normal]))
     maps, clean = maps[: len(images)], maps[len(images) :]
     masks = {name: [one.mask for one in planted if one.family == name] for name in FAMILIES}
     groups = {

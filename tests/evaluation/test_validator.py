@@ -1,5 +1,7 @@
 """Synthetic defects, and what is ranked by them."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from semad.evaluation.synthetic import COVERAGE, FAMILIES, plant
 from semad.evaluation.validator import WEIGHTS, rank
 from semad.scoring.batched import Evidence
-from semad.scoring.maps import Cover
+from semad.scoring.maps import Cover, map_images
 
 RNG = np.random.default_rng(3)
 
@@ -52,7 +54,8 @@ def test_what_finds_the_defects_ranks_first():
         maps = {"oracle": jnp.abs(pixels - 100), "blind": jnp.zeros(pixels.shape)}
         return Evidence({"mean": pixels.mean((1, 2))}, maps, pixels[..., None])
 
-    found = rank(scorer, None, normal, Cover(16, 16, 8), smoothings=(0.0, 4.0))
+    mapper = partial(map_images, scorer, None, cover=Cover(16, 16, 8))
+    found = rank(mapper, normal, smoothings=(0.0, 4.0))
     ranked = found.settings
     assert found.poolings.keys() == {"max", "mean"}
     assert found.poolings["max"] > 0.5
@@ -71,7 +74,7 @@ def test_what_finds_the_defects_ranks_first():
     assert exact.families["bead"] > 0.5
     assert exact.families["cutpaste"] == pytest.approx(shares["cutpaste"])
     assert ranked[0].setting.score == "oracle"
-    again = rank(scorer, None, normal, Cover(16, 16, 8), smoothings=(0.0,), practised=("bead",))
+    again = rank(mapper, normal, smoothings=(0.0,), practised=("bead",))
     families = again.settings[0].families
     kept = {name: weight for name, weight in WEIGHTS.items() if name != "bead"}
     expected = sum(weight * families[name] for name, weight in kept.items()) / sum(kept.values())
