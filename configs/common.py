@@ -30,10 +30,10 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     config.optim.beta2 = 0.999
     config.train = _train()
     config.score = _score()
-    config.select = "none"  # or synthetic: score and smoothing that find planted defects best
+    config.select = "none"  # or synthetic: score, smoothing, pooling that find planted defects best
     config.eval = ml_collections.ConfigDict()
-    config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: tiles or one_class
-    config.eval.checkpoint = "newest"  # or best: by reconstruction of held-out normal patches
+    config.eval.protocol = "auto"  # thesis_tiles | pixel | one_class; auto: what suits
+    config.eval.checkpoint = "newest"  # or best: by config.train.validation
     config.eval.purpose = config_dict.placeholder(str)  # nanotwice: why, for the ledger of looks
     config.eval.max_items = 0  # score a seeded subset of the items (pixel: images); 0: all
     config.eval.max_holdout_items = 0  # the same for the held-out normal patches

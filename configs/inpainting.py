@@ -10,9 +10,11 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.method = "inpainting"
     config.data.patch_size = 64
     config.lr.inpainter = 1e-3  # Adam's usual values
-    config.lr.density = 1e-2
+    config.lr.density = 3e-2
     config.optim.beta1 = 0.9
     config.score.window = 256
     config.model.components = 32  # Gaussians in the mixture
     config.train.density_epochs = 2
+    if preset == "small":
+        config.data.crops = 10_240
     return config

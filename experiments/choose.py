@@ -13,6 +13,7 @@ choice. With NanoTWICE that is a look at its labels for every run, and goes into
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,16 +26,15 @@ from tqdm import tqdm
 from semad import config, experiment
 from semad.data.patches import tile_items
 from semad.evaluation import ledger, metrics
-from semad.evaluation.protocols import TILE, subset, tile_labels
-from semad.evaluation.validator import WEIGHTS, Ranked, rank
+from semad.evaluation.protocols import TILE, resolve, subset, tile_labels
+from semad.evaluation.validator import SMOOTHINGS, WEIGHTS, Ranked, rank, try_on
 from semad.experiment import Experiment
 from semad.files import write_text
 from semad.launch import one_line_errors
-from semad.scoring.batched import Scoring, make_scorer
+from semad.scoring.batched import Scorer, Scoring, make_scorer
 from semad.scoring.maps import Maps, cover, map_images, pool, smooth
 from semad.training.logs import training_seconds
 
-SMOOTHINGS = (0.0, 2.0, 4.0, 8.0, 12.0)
 EVERY = 4  # pixels, along both axes, that the labels are compared on
 FIGURES = ("auroc", "average_precision")
 
@@ -42,11 +42,14 @@ FIGURES = ("auroc", "average_precision")
 def settings(workdir: Path, truth: bool, images: int, purpose: str | None) -> list[dict[str, Any]]:
     """A row per score and smoothing of a run: what the validator says, perhaps what the labels."""
     run = experiment.prepare(config.load(workdir))
+    config.check_same_data(workdir, run.source.train)
+    if truth:
+        resolve("pixel", run.source)
     state = experiment.restore(workdir, run.config, run.method)
     own = experiment.scoring_member(run.config, run.method, state, 0)
     scorer = make_scorer(run.method, maps=True)
     mapper = partial(map_images, scorer, own, cover=cover(run.config, run.method))
-    found = rank(mapper, run.holdout.images, smoothings=SMOOTHINGS).settings
+    found = rank(try_on(mapper, run.holdout.images))
     true = _truth(run, scorer, own, images) if truth else {}
     if truth:
         best = max(true.values(), key=lambda figures: figures["auroc"])
@@ -65,10 +68,12 @@ def _row(one: Ranked) -> dict[str, Any]:
     return one.setting._asdict() | {"families": {n: round(v, 4) for n, v in one.families.items()}}
 
 
-def _look(run: Experiment, best: dict[str, float], images: int, purpose: str | None) -> dict:
+def _look(
+    run: Experiment, best: dict[str, float], images: int, purpose: str | None
+) -> dict[str, Any]:
     """What the ledger wants to know of a look at all settings of a run at once."""
-    settings = json.loads(run.config.to_json())
-    settings["eval"]["purpose"] = purpose or "the validator against the labels"
+    used = json.loads(run.config.to_json())
+    used["eval"]["purpose"] = purpose or "the validator against the labels"
     return {
         "dataset": run.source.name,
         "method": run.method.name,
@@ -78,13 +83,13 @@ def _look(run: Experiment, best: dict[str, float], images: int, purpose: str | N
         "score": "all; the figures are the best",
         "auroc": best["auroc"],
         "average_precision": best["average_precision"],
-        "config": settings,
+        "config": used,
         "versions": config.versions(),
     }
 
 
 def _truth(
-    run: Experiment, scorer: Any, own: Scoring, images: int
+    run: Experiment, scorer: Scorer, own: Scoring, images: int
 ) -> dict[tuple[str, float], dict[str, float]]:
     """(score, smoothing) -> AUROC and average precision, of pixels and, as `tile_`, of tiles."""
     chosen = subset(len(run.source.test), images, 0)
@@ -156,7 +161,7 @@ def main() -> None:
             setting = f"{row['score']} σ {row['smoothing']:g}"
             print(f"{row['value']:.3f}  {row['run']:<34} {setting:<24}{true}")
     report: dict[str, Any] = {
-        "command": "python experiments/choose.py runs/*" + " --truth" * arguments.truth,
+        "command": " ".join(["python", *sys.argv]),
         "images": arguments.images or "all",
     }
     if arguments.truth:

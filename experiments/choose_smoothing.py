@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from semad import config, experiment
-from semad.evaluation.validator import SMOOTHINGS, rank
+from semad.evaluation.validator import SMOOTHINGS, rank, try_on
 from semad.files import write_text
 from semad.launch import one_line_errors
 from semad.scoring.batched import make_scorer
@@ -33,12 +33,13 @@ def values(workdir: Path) -> dict[str, Any]:
     run = experiment.prepare(config.load(workdir))
     state = experiment.restore(workdir, run.config, run.method)
     own = experiment.scoring_member(run.config, run.method, state, 0)
-    covered = cover(run.config, run.method)._replace(stride=STRIDE)
+    covered = cover(run.config, run.method)._replace(stride=STRIDE, window=0)
     scorer = make_scorer(run.method, maps=True)
     mapper = partial(map_images, scorer, own, cover=covered)
-    ranked = rank(mapper, run.holdout.images).settings
+    ranked = rank(try_on(mapper, run.holdout.images), practised=run.method.practised)
     found = {one.setting: one for one in ranked}
-    scores = dict.fromkeys((run.method.default_score, COMMON_SCORE))
+    names = {setting.score for setting in found}
+    scores = [name for name in (run.method.default_score, COMMON_SCORE) if name in names]
     return {
         "dataset": run.source.name,
         "method": run.method.name,

@@ -8,6 +8,7 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BASELINES = ("brightness", "contrast", "local_minimum")
+TILE = 32  # pixels
 RANKING = ("auroc", "average_precision")
 # Beside each system's own score, the same for all. No label-free choice: on NanoTWICE's labels SSIM
 # was known to be the better residual (of PCA) before, and two systems' figures had been seen.
@@ -18,7 +19,7 @@ Result = dict[str, Any]
 
 def summary(results: list[Result]) -> str:
     """One row per system and score, one column per data set: tiles and items, not pixels."""
-    results = [result for result in results if result["protocol"] != "pixel"]
+    results = [result for result in results if _of_tiles_or_items(result)]
     datasets = list(dict.fromkeys(result["dataset"] for result in results))
     lines = _head(["system", "score", *map(_title, datasets), "training, s"])
     for name in BASELINES:
@@ -32,6 +33,13 @@ def summary(results: list[Result]) -> str:
             time = _training(own.get("nanotwice"))
             lines.append(_line([f"{method} `{first['config']['preset']}`", score, *cells, time]))
     return "\n".join(lines) + "\n"
+
+
+def _of_tiles_or_items(result: Result) -> bool:
+    """Not of pixels, nor of tiles of another size than the thesis', which compare with nothing."""
+    if result["protocol"] == "thesis_tiles":
+        return result["config"]["data"]["patch_size"] == TILE
+    return result["protocol"] != "pixel"
 
 
 def _title(dataset: str) -> str:
@@ -64,10 +72,12 @@ def detection(results: list[Result]) -> str:
     dense = [result for result in results if result["protocol"] == "pixel"]
     for dataset in dict.fromkeys(result["dataset"] for result in dense):
         own = [result for result in dense if result["dataset"] == dataset]
-        largest = max(own, key=lambda result: result["n_images"])
+        chosen = [result for result in own if result["selection"]] or own
+        largest = max(chosen, key=lambda result: result["n_images"])
         lines += [_dense_baseline(dataset, name, largest) for name in BASELINES]
         best = _best_possible(dataset)
         rows = [_dense_row(result, results.index(result) + 1, best) for result in own]
+        rows += [_ensemble_row(one, results.index(one) + 1) for one in own if "ensemble" in one]
         lines += [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
     return "\n".join(lines) + "\n"
 
@@ -91,7 +101,7 @@ def _dense_row(result: Result, number: int, best: dict[str, Result]) -> tuple[fl
     possible = best.get(result["name"])
     cells = [
         result["dataset"],
-        result["name"].removeprefix(f"pixel_{result['dataset']}_").removesuffix("_small"),
+        _system(result),
         f"{score}, σ {sigma:g}" + ("" if result["selection"] else " (not chosen)"),
         f"{len(members)}",
         *(auroc, _interval(own), precision, *tiles),
@@ -103,6 +113,19 @@ def _dense_row(result: Result, number: int, best: dict[str, Result]) -> tuple[fl
     return mean(one["auroc"] for one in own), _line(cells)
 
 
+def _system(result: Result) -> str:
+    return result["name"].removeprefix(f"pixel_{result['dataset']}_").removesuffix("_small")
+
+
+def _ensemble_row(result: Result, number: int) -> tuple[float, str]:
+    """The mean of the maps of all seeds."""
+    one, tiles = result["ensemble"], result["ensemble"]["tiles"]["max"]
+    cells = [result["dataset"], f"{_system(result)}, all seeds together", "as above"]
+    cells += [f"{len(_members(result))}", f"{one['auroc']:.3f}", _interval([one])]
+    cells += [f"{value:.3f}" for value in (one["average_precision"], *(tiles[k] for k in RANKING))]
+    return one["auroc"], _line([*cells, "–", "–", f"{number}"])
+
+
 def _best_possible(dataset: str) -> dict[str, Result]:
     """Of the first member, by its labels, which nobody has: highest figures over all settings."""
     path = RESULTS / f"choice_{dataset}.json"
@@ -112,7 +135,7 @@ def _best_possible(dataset: str) -> dict[str, Result]:
     for row in json.loads(path.read_text())["rows"]:
         one = found.setdefault(f"pixel_{row['run']}", {"auroc": 0.0, "tile_auroc": 0.0})
         for key in one:
-            one[key] = max(one[key], row[key])
+            one[key] = max(one[key], row.get(key, 0.0))
     return found
 
 

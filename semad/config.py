@@ -131,7 +131,9 @@ def check_same_run(workdir: Path, config: ml_collections.ConfigDict) -> None:
 
 def store(workdir: Path, config: ml_collections.ConfigDict, train: Sequence[np.ndarray]) -> None:
     """Writes config.json, and versions.json with a checksum of the training images."""
-    write_text(workdir / "config.json", config.to_json(indent=2) + "\n")
+    kept = config.copy_and_resolve_references()
+    kept.eval.purpose = None  # of this call alone, not of every later evaluation
+    write_text(workdir / "config.json", kept.to_json(indent=2) + "\n")
     record = versions() | {"training_images_sha256": checksum(train)}
     write_text(workdir / "versions.json", json.dumps(record, indent=2) + "\n")
 

@@ -25,6 +25,12 @@ from semad.types import Hparams, Method, TrainState
 
 HOLDOUT_FILE = "holdout.npz"
 HOLDOUT_PIXELS = 2**25
+"""Of many held-out images as many are used, evenly spread, as this allows."""
+NO_BEST = (
+    "no best checkpoint; it takes validation while training: config.train.validate_every above 0, "
+    "and a system that reconstructs without a search, or --config.train.validation=synthetic; "
+    "or set --config.eval.checkpoint=newest"
+)
 
 
 class Experiment(NamedTuple):
@@ -68,7 +74,8 @@ def prepare(config: ml_collections.ConfigDict, source: Source | None = None) -> 
     """
     method = build(config)
     source = patches.fit(source or data.load(config.data), config.data.patch_size)
-    train, holdout = patches.split_holdout(source, config.data.holdout, config.data.patch_size)
+    train, whole = patches.split_holdout(source, config.data.holdout, config.data.patch_size)
+    holdout = whole._replace(images=_thin(whole.images))
     flips = config.data.flips
     draw = Draw(
         patch_size=config.data.patch_size,
@@ -77,6 +84,11 @@ def prepare(config: ml_collections.ConfigDict, source: Source | None = None) -> 
         flips=not source.oriented if flips is None else flips,
     )
     return Experiment(config, method, source, patches.stack(train), holdout, draw)
+
+
+def _thin(images: list[np.ndarray]) -> list[np.ndarray]:
+    keep = max(1, min(len(images), HOLDOUT_PIXELS // max(image.size for image in images)))
+    return [images[number] for number in np.linspace(0, len(images) - 1, keep, dtype=int)]
 
 
 def _crops_per_image(data: ml_collections.ConfigDict, images: int) -> int:
@@ -110,7 +122,7 @@ def check_stride(config: ml_collections.ConfigDict) -> None:
       UserError: for a stride larger than a patch.
     """
     stride, size = config.score.stride, config.data.patch_size
-    if stride > size:
+    if stride > size and not config.score.window:
         raise UserError(
             f"config.score.stride is {stride}, which leaves pixels without a score; it must be at "
             f"most the patch size of {size}"
@@ -152,8 +164,8 @@ def hparams(config: ml_collections.ConfigDict, method: Method) -> Hparams:
     rows = [adversarial.switches(member.tricks) for member in members(config)]
     if any(any(row.values()) for row in rows) and not rows[0].keys() <= method.hparams.keys():
         raise UserError(
-            f"config.population.tricks is {config.population.tricks!r}, but {method.name} plays "
-            "no adversarial game; leave it at none"
+            f"config.population.tricks is {config.population.tricks!r}, but {method.name} has "
+            "none of the thesis' tricks; leave it at none"
         )
     filled = {name: [value] * len(rows) for name, value in method.hparams.items()}
     switched = {name: [row[name] for row in rows] for name in rows[0] if name in filled}
@@ -177,10 +189,7 @@ def check_has_checkpoint(workdir: Path, folder: str = "checkpoints") -> None:
     if path.is_dir() and any(step.name.isdigit() for step in path.iterdir()):
         return
     if folder == "best":
-        raise UserError(
-            f"{workdir}: no best checkpoint; it takes config.train.validate_every, and a system "
-            "that reconstructs without a search; or set --config.eval.checkpoint=newest"
-        )
+        raise UserError(f"{workdir}: {NO_BEST}")
     raise UserError(f"{workdir}: no checkpoint to restore; train first (--mode train)")
 
 
@@ -225,15 +234,10 @@ def score_name(config: ml_collections.ConfigDict, method: Method) -> str:
 
 
 def store(workdir: Path, run: Experiment) -> None:
-    """Writes config, versions and the held-out normal images, of which thresholds are made.
-
-    Of many images as many are kept, evenly spread, as `HOLDOUT_PIXELS` allow.
-    """
+    """Writes config, versions and the held-out normal images, of which thresholds are made."""
     configs.store(workdir, run.config, run.source.train)
     images, part = run.holdout
-    keep = max(1, min(len(images), HOLDOUT_PIXELS // max(image.size for image in images)))
-    chosen = np.linspace(0, len(images) - 1, keep, dtype=int)
-    arrays = {f"image_{number:05d}": images[number] for number in chosen}
+    arrays = {f"image_{number:05d}": image for number, image in enumerate(images)}
     arrays["part"] = np.array(part)
     write_bytes(workdir / HOLDOUT_FILE, lambda file: np.savez_compressed(file, **arrays))
 

@@ -14,6 +14,7 @@ from semad import backend, experiment
 from semad import config as configs
 from semad.data.patches import tile_items
 from semad.detector import Detector
+from semad.errors import UserError
 from semad.files import check_replaceable, new_folder, write_bytes, write_text
 from semad.scoring.batched import make_scorer, score_items
 from semad.scoring.thresholds import conformal
@@ -56,9 +57,14 @@ def export(detector: Detector, output: Path) -> Path:
       The folder.
 
     Raises:
-      UserError: when something else stands there.
+      UserError: when something else stands there, or maps are not made by patches.
     """
     check_replaceable(output, ABOUT)
+    if detector.method_.convolutional and detector.config_.score.window:
+        raise UserError(
+            "the artefact scores patches, but these thresholds are of maps made by windows of "
+            f"{detector.config_.score.window} pixels; add --config.score.window=0"
+        )
     config, size = detector.config_, detector.config_.data.patch_size
     dtype = detector.holdout_[0].dtype
     searches = detector.method_.searches

@@ -47,7 +47,7 @@ def one_line_errors() -> Iterator[None]:
             raise
         _leave(
             "out of memory; lower config.train.batch_size, config.population.seeds, "
-            "config.model.width or config.score.chunk",
+            "config.model.width, config.score.chunk or config.score.window",
             2,
         )
     except KeyboardInterrupt:

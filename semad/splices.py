@@ -40,7 +40,10 @@ def draw_masks(key: jax.Array, count: int, size: int) -> jax.Array:
 
 
 def fields(key: jax.Array, count: int, size: int, grains: tuple[int, ...]) -> jax.Array:
-    """Smooth random fields of mean 0 and variance 1, each of one grain: (count, size, size)."""
+    """Smooth random fields, each of one grain and of variance 1: (count, size, size).
+
+    Their mean is 0 over draws, not in each: a coarse field may lie on one side altogether.
+    """
     pick_key, *keys = jax.random.split(key, 1 + len(grains))
     pick = jax.random.randint(pick_key, (count, 1, 1), 0, len(grains))
     total = jnp.zeros((count, size, size))
@@ -52,11 +55,11 @@ def fields(key: jax.Array, count: int, size: int, grains: tuple[int, ...]) -> ja
     return total
 
 
-def cutpaste(key: jax.Array, images: jax.Array) -> jax.Array:
+def cutpaste(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     """Other images of the batch, flipped and turned at random, brightness and contrast changed."""
     keys = jax.random.split(key, 4)
-    count = images.shape[0]
-    other = jnp.roll(images, jax.random.randint(keys[0], (), 1, count), axis=0)
+    other = jnp.roll(images, jax.random.randint(keys[0], (), 1, images.shape[0]), axis=0)[part]
+    count = other.shape[0]
     flips = jax.random.bernoulli(keys[1], shape=(3, count, 1, 1, 1))
     other = jnp.where(flips[0], other[:, :, ::-1], other)
     other = jnp.where(flips[1], other[:, ::-1], other)
@@ -67,9 +70,10 @@ def cutpaste(key: jax.Array, images: jax.Array) -> jax.Array:
     return jnp.clip(mean + gain * (other - mean) + shift, -1, 1)
 
 
-def textures(key: jax.Array, images: jax.Array) -> jax.Array:
+def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     """Random fields of one grain each, with the noise that the image seems to have."""
     keys = jax.random.split(key, 5)
+    images = images[part]
     count, size, _, channels = images.shape
     flat = images.reshape(count, size * size, channels)
     places = jax.random.randint(keys[0], (count, 1, 1), 0, size * size)
@@ -94,8 +98,8 @@ def noise_level(images: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.pi / 2) / 6 * mean
 
 
-FILLINGS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+FILLINGS: dict[str, Callable[[jax.Array, jax.Array, slice], jax.Array]] = {
     "cutpaste": cutpaste,
     "texture": textures,
 }
-"""What needs no generator: `filling(key, images) -> fillings`."""
+"""What needs no generator: `filling(key, batch of at least 2, part) -> fillings of that part`."""

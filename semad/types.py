@@ -109,12 +109,12 @@ class Scored(NamedTuple):
     Attributes:
       scores: name -> (N,).
       reconstructions: (N, H, W, C); None where a system makes none.
-      maps: name -> (N, H, W), of those scores that say something of each pixel.
+      maps: name -> (N, H, W), of those scores that say something of each pixel; None for none.
     """
 
     scores: Mapping[str, jax.Array]
     reconstructions: jax.Array | None = None
-    maps: Mapping[str, jax.Array] = {}
+    maps: Mapping[str, jax.Array] | None = None
 
 
 Score = Callable[[Nets, jax.Array, jax.Array, Hparams], Scored]

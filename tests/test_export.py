@@ -34,7 +34,7 @@ np.savez(sys.argv[3], map=found["map"], **found["scores"])
 )
 def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_path):
     settings = {"data__name": "nanofibres", "data__image_size": 72, "data__crops_per_image": 16}
-    config = tiny.config(method, **settings)
+    config = tiny.config(method, score__window=0, **settings)
     source = data.load(config.data)
     detector = semad.Detector(config).fit(source.train)
     assert export(detector, tmp_path / "a") == tmp_path / "a"

@@ -39,11 +39,13 @@ def test_a_field_is_as_smooth_as_its_grain(grain):
     assert step > 0.3 / grain
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", list(splices.FILLINGS))
-def test_fillings_stay_in_range_and_follow_from_the_key(name):
+def test_fillings_stay_in_range_and_follow_from_the_key(name, channels):
+    images, part = jnp.repeat(IMAGES, channels, axis=-1), slice(4, 12)
     filling = splices.FILLINGS[name]
-    first, again, other = (filling(key, IMAGES) for key in (KEY, KEY, jax.random.key(9)))
-    assert first.shape == IMAGES.shape
+    first, again, other = (filling(key, images, part) for key in (KEY, KEY, jax.random.key(9)))
+    assert first.shape == (8, 32, 32, channels)
     assert float(jnp.abs(first).max()) <= 1
     np.testing.assert_array_equal(first, again)
     assert float(jnp.abs(first - other).mean()) > 0.01
@@ -52,8 +54,10 @@ def test_fillings_stay_in_range_and_follow_from_the_key(name):
 def test_a_pasted_part_is_never_the_image_itself():
     """Each image has a grey value of its own, which a shift of at most .15 cannot hide."""
     greys = jnp.linspace(-0.8, 0.8, 4).reshape(-1, 1, 1, 1)
-    pasted = splices.cutpaste(KEY, jnp.broadcast_to(greys, (4, 32, 32, 1)))
-    assert float(jnp.abs(pasted - greys).min()) > 0.3
+    images = jnp.broadcast_to(greys, (4, 32, 32, 1))
+    for part in (slice(0, 4), slice(2, 3)):  # also where a single image is filled
+        pasted = splices.cutpaste(KEY, images, part)
+        assert float(jnp.abs(pasted - greys[part]).min()) > 0.3
 
 
 def test_noise_level_of_noise_on_a_slope():

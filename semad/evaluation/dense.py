@@ -17,7 +17,7 @@ from semad.evaluation.selection import baseline_smoothings
 from semad.experiment import Experiment
 from semad.pace import Pace
 from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
-from semad.scoring.maps import cover, map_images, pool, smooth
+from semad.scoring.maps import QUICKER, cover, map_images, pool, smooth
 from semad.scoring.thresholds import threshold
 from semad.types import TrainState
 
@@ -33,7 +33,8 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
 
     The maps of one member are held in memory: 4 bytes per pixel and score. Beside the pixels'
     figures, `tiles` has those of the thesis' tiles, each scored by the maximum and by the mean of
-    the map inside it. Rows per image, and how thresholds hold, are of the first member.
+    the map inside it. Rows per image, and how thresholds hold, are of the first member. Where all
+    members train alike, `ensemble` has the figures of their maps' mean.
 
     Args:
       run: of `semad.experiment.prepare`.
@@ -44,16 +45,15 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     chosen = subset(len(run.source.test), run.config.eval.max_items, run.config.seed)
     images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
     ids = [run.source.test_ids[i] for i in chosen]
-    scorer = make_scorer(run.method, maps=True)
-    members = []
-    for number, (one, step) in enumerate(
-        zip(experiment.members(run.config), state.step, strict=True)
-    ):
+    scorer, population = make_scorer(run.method, maps=True), experiment.members(run.config)
+    members, total = [], [np.zeros(mask.shape, np.float32) for mask in masks]
+    for number, (one, step) in enumerate(zip(population, state.step, strict=True)):
         own = experiment.scoring_member(run.config, run.method, state, number)
         test = _map(run, scorer, own, images, "mapping test images")
         holdout = _map(run, scorer, own, run.holdout.images, "mapping held-out normal images")
         own_figures, own_counts = _member(run, test, holdout, masks, name)
         members.append(one._asdict() | {"step": int(step)} | own_figures)
+        total = [before + values for before, values in zip(total, test[name], strict=True)]
         if number == 0:
             counts, edges = own_counts, pixels.bin_edges(test[name], masks)
             limit = own_figures["threshold"]["value"]
@@ -64,9 +64,7 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
                 settings=run.config.score,
             )
             _draw_cases(folder, images, masks, test[name], whole["images"])
-    sigmas = baseline_smoothings(run.config, run.holdout.images)
-    baselines = _stack([_smoothed_baselines(image, sigmas) for image in images])
-    counted = {key: pixels.count(maps, masks) for key, maps in baselines.items()}
+    baselines, counted = _baselines(run, images, masks)
     if members[0]["auroc"] is not None:
         curves = {
             key: pixels.curve(one)
@@ -77,26 +75,43 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     np.savez_compressed(
         folder / "scores.npz", image_ids=np.array(ids), edges=edges, **counts._asdict()
     )
-    seed = run.config.seed
+    alike = len(population) > 1 and len({one.tricks for one in population}) == 1
     return (
         summary(members, run.config.score.threshold_rule)
         | whole
+        | ({"ensemble": _ranked(run, total, masks, pixels.count(total, masks))} if alike else {})
         | {
             "n_test": sum(mask.size for mask in masks),
             "n_anomalous": int(sum(mask.sum() for mask in masks)),
             "n_available": sum(mask.size for mask in run.source.masks),
             "n_images": len(images),
-            "baselines": {
-                key: pixels.figures(one)
-                | {
-                    "smoothing": sigmas[key],
-                    "intervals": pixels.intervals(one, seed),
-                    "tiles": _tiles(run, baselines[key], masks),
-                }
-                for key, one in counted.items()
-            },
+            "baselines": baselines,
         }
     )
+
+
+def _baselines(
+    run: Experiment, images: list[np.ndarray], masks: list[np.ndarray]
+) -> tuple[dict[str, Any], dict[str, pixels.Counts]]:
+    """Figures of the baselines, and what they are made of."""
+    sigmas = baseline_smoothings(run)
+    maps = _stack([_smoothed_baselines(image, sigmas) for image in images])
+    counted = {key: pixels.count(values, masks) for key, values in maps.items()}
+    ranked = {
+        key: {"smoothing": sigmas[key]} | _ranked(run, maps[key], masks, one)
+        for key, one in counted.items()
+    }
+    return ranked, counted
+
+
+def _ranked(
+    run: Experiment, maps: list[np.ndarray], masks: list[np.ndarray], counts: pixels.Counts
+) -> dict[str, Any]:
+    """Figures of one map per image that need no threshold."""
+    return pixels.figures(counts) | {
+        "tiles": _tiles(run, maps, masks),
+        "intervals": pixels.intervals(counts, run.config.seed),
+    }
 
 
 def _smoothed_baselines(image: np.ndarray, sigmas: dict[str, float]) -> dict[str, np.ndarray]:
@@ -114,7 +129,7 @@ def _map(
         cover(run.config, run.method),
         smoothing=settings.smoothing,
     )
-    pace = Pace(label, len(images), "a larger --config.score.stride is quicker")
+    pace = Pace(label, len(images), QUICKER)
     found = []
     for one in tqdm(maps, label, len(images), unit="image", leave=False):
         found.append(one)
@@ -130,7 +145,7 @@ def _member(
     run: Experiment, test: MapLists, holdout: MapLists, masks: list[np.ndarray], name: str
 ) -> tuple[dict[str, Any], pixels.Counts]:
     """Figures of one member, those of the score `name` also on top, and that score's counts."""
-    settings, seed = run.config.score, run.config.seed
+    settings = run.config.score
     labels = np.concatenate([mask.ravel() for mask in masks])
     scores, counted = {}, {}
     for key, maps in test.items():
@@ -142,14 +157,12 @@ def _member(
         counts = counted[key] = pixels.count(maps, masks)
         covered = [pixels.coverage(one, mask, limit) for one, mask in zip(maps, masks, strict=True)]
         scores[key] = (
-            pixels.figures(counts)
+            _ranked(run, maps, masks, counts)
             | {"threshold": limit}
             | metrics.at_threshold(labels, values, limit)
             | {
                 "false_positive_rate": float((values[~labels] > limit).mean()),
                 "coverage": _coverage(np.concatenate(covered)),
-                "tiles": _tiles(run, maps, masks),
-                "intervals": pixels.intervals(counts, seed),
             }
         )
     own = scores[name]

@@ -25,7 +25,7 @@ def check(run: Experiment) -> None:
     Raises:
       UserError: when the data does not suit the protocol.
     """
-    if resolve(run.config.eval.protocol, run.source) == "pixel":
+    if resolve(run.config.eval.protocol, run.source, run.method.convolutional) == "pixel":
         check_stride(run.config)
     else:
         choose_items(run)
@@ -47,7 +47,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
       UserError: when the data does not suit the protocol.
     """
     start = time.perf_counter()
-    protocol = resolve(run.config.eval.protocol, run.source)
+    protocol = resolve(run.config.eval.protocol, run.source, run.method.convolutional)
     selection = _select(run, state, protocol)
     if selection:
         run = run._replace(config=apply(run.config, selection))

@@ -90,7 +90,7 @@ def choose_items(run: Experiment) -> Items:
     """
     settings, patch_size = run.config.eval, run.draw.patch_size
     stride = run.config.score.stride
-    protocol = resolve(settings.protocol, run.source)
+    protocol = resolve(settings.protocol, run.source, run.method.convolutional)
     test = protocol_items(protocol, run.source, patch_size, stride)
     rows = subset(len(test.labels), settings.max_items, run.config.seed)
     chosen = ProtocolItems(test.items[rows], test.labels[rows])

@@ -1,18 +1,21 @@
-"""The ledger of looks at NanoTWICE's labels: a line for every evaluation against them.
+"""The ledger of looks at NanoTWICE's labels: a line for every evaluation of the data set.
 
 Forty images are few, and whoever tries often enough finds a setting that suits their labels by
-chance. So every evaluation in a clone of semad appends a line to `experiments/results`, and the
-README says how many there were.
+chance. So every evaluation of `nanotwice` in a clone of semad appends a line to
+`experiments/results/ledger.jsonl`, and the README says how many there were.
 """
 
 import datetime
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from semad.config import RESULTS
 
 LEDGER = Path(__file__).resolve().parents[2] / RESULTS / "ledger.jsonl"
+_log = logging.getLogger("semad")
+
 _UNSTATED = "not stated"
 _KEPT = ("method", "protocol", "seed", "n_test", "score", "auroc", "average_precision")
 
@@ -20,7 +23,8 @@ _KEPT = ("method", "protocol", "seed", "n_test", "score", "auroc", "average_prec
 def note(result: dict[str, Any], path: Path = LEDGER) -> None:
     """Appends a line about a result (see `semad.evaluation.evaluate`) of NanoTWICE.
 
-    Other data sets are not noted, nor is anything where semad is installed without its clone.
+    Other data sets are not noted, nor is anything where semad is installed without its clone. A
+    ledger that cannot be written is no reason to lose the result: there is a warning.
     """
     if not result["dataset"].startswith("nanotwice") or not path.parent.is_dir():
         return
@@ -33,5 +37,8 @@ def note(result: dict[str, Any], path: Path = LEDGER) -> None:
         **{key: result[key] for key in _KEPT},
         "config": config,
     }
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        _log.warning("this look is not in the ledger, which cannot be written (%s)", error)

@@ -28,8 +28,10 @@ class ProtocolItems(NamedTuple):
     labels: np.ndarray
 
 
-def resolve(protocol: str, source: Source) -> str:
+def resolve(protocol: str, source: Source, convolutional: bool = False) -> str:
     """The protocol that `auto` stands for, or a check that the named one suits the data.
+
+    `auto` is `one_class`, or of micrographs `thesis_tiles`, but `pixel` for a convolutional method.
 
     Raises:
       UserError: when it does not.
@@ -49,7 +51,9 @@ def resolve(protocol: str, source: Source) -> str:
                     f"{source.name}: {name} has no mask, and tiles and pixels are labelled by "
                     "masks; add ground_truth/<defect>/<name>_mask.png, or train with --mode train"
                 )
-    return fitting[0] if protocol == "auto" else protocol
+    if protocol != "auto":
+        return protocol
+    return fitting[1] if source.micrographs and convolutional else fitting[0]
 
 
 def protocol_items(protocol: str, source: Source, patch_size: int, stride: int) -> ProtocolItems:

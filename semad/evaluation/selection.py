@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from semad.evaluation.baselines import BASELINES, baseline_maps
-from semad.evaluation.validator import SMOOTHINGS, Ranked, rank
+from semad.evaluation.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
 from semad.experiment import Experiment, score_name, scoring_member
 from semad.scoring.batched import Scoring, make_scorer
 from semad.scoring.maps import cover, map_images
@@ -37,25 +37,22 @@ def select(
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
       `value` and the average precision by family of defects; `practised`, the families that did
-      not count; `poolings`, the AUROC of each, the first on a tie being chosen.
+      not count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each.
     """
-    covered, scorer = cover(config, method), make_scorer(method, maps=True)
-    found = rank(
-        partial(map_images, scorer, member, cover=covered),
-        normal,
-        smoothings=smoothings,
-        practised=method.practised,
-        min_area=config.score.min_area,
-        seed=config.seed,
-    )
-    rows = [_row(one) for one in found.settings[:_KEPT]]
+    scorer, covered = make_scorer(method, maps=True), cover(config, method)
+    trial = try_on(partial(map_images, scorer, member, cover=covered), normal, config.seed)
+    ranked = rank(trial, smoothings=smoothings, practised=method.practised)
+    best, area = ranked[0].setting, config.score.min_area
+    poolings = rank_poolings(trial, best, area, method.practised)
+    rows = [_row(one) for one in ranked[:_KEPT]]
     return {
         "rule": "synthetic",
         "practised": list(method.practised),
         "chosen": rows[0],
         "runner_up": rows[1],
         "ranking": rows,
-        "poolings": found.poolings,
+        "pooling": max(poolings, key=poolings.get),
+        "poolings": poolings,
     }
 
 
@@ -72,14 +69,10 @@ def measure(run: Experiment) -> Measure | None:
 
     def one(group: TrainState, number: int, first: int) -> float:
         scoring = scoring_member(config, run.method, group, number, first)
-        found = rank(
-            partial(map_images, scorer, scoring, cover=covered, names=(name,)),
-            run.holdout.images,
-            smoothings=(config.score.smoothing,),
-            practised=run.method.practised,
-            seed=config.seed,
-        )
-        return -found.settings[0].value
+        mapper = partial(map_images, scorer, scoring, cover=covered, names=(name,))
+        trial = try_on(mapper, run.holdout.images, config.seed)
+        smoothings = (config.score.smoothing,)
+        return -rank(trial, smoothings=smoothings, practised=run.method.practised)[0].value
 
     return lambda group, first: np.array(
         [one(group, number, first) for number in range(len(group.step))]
@@ -90,13 +83,13 @@ def _row(ranked: Ranked) -> dict[str, Any]:
     return ranked.setting._asdict() | {"value": ranked.value, "families": ranked.families}
 
 
-def baseline_smoothings(
-    config: ml_collections.ConfigDict, normal: Sequence[np.ndarray]
-) -> dict[str, float]:
+def baseline_smoothings(run: Experiment) -> dict[str, float]:
     """σ in pixels for the map of each baseline: chosen as that of the system is, or the same."""
+    config = run.config
     if config.select == "none":
         return dict.fromkeys(BASELINES, config.score.smoothing)
-    ranked = rank(lambda images: map(baseline_maps, images), normal, seed=config.seed).settings
+    trial = try_on(partial(map, baseline_maps), run.holdout.images, config.seed)
+    ranked = rank(trial, practised=run.method.practised)
     return {
         name: next(one.setting.smoothing for one in ranked if one.setting.score == name)
         for name in BASELINES
@@ -110,5 +103,5 @@ def apply(
     chosen = config.copy_and_resolve_references()
     chosen.score.name = selection["chosen"]["score"]
     chosen.score.smoothing = selection["chosen"]["smoothing"]
-    chosen.score.pooling = max(selection["poolings"], key=selection["poolings"].get)
+    chosen.score.pooling = selection["pooling"]
     return chosen

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import metrics
 
-from semad.evaluation.synthetic import FAMILIES, plant
+from semad.evaluation.synthetic import FAMILIES, Planted, plant
 from semad.scoring.maps import Maps, smooth
 from semad.scoring.regions import POOLINGS, image_score
 
@@ -19,8 +19,13 @@ SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 DEFECT_SIZE = 32
 """Pixels that the defects' sizes are shares of, whatever the patches of the system."""
 
+PIXELS, SIDE = 2**22, 1024
+"""How many pixels are tried at most, and of an image at most so many rows and columns: a ranking
+needs no more, and takes as long for five hundred images as for five."""
+
 WEIGHTS = dict.fromkeys(FAMILIES, 1.0) | {"blur": 0.25}
-"""Blur is what a defect looks like least: trials on NanoTWICE's labels found it overrated."""
+"""Blur is what a defect looks like least: an earlier search found on NanoTWICE's labels that it
+overrates. This one weight, then, was not chosen without labels."""
 
 
 class Setting(NamedTuple):
@@ -49,64 +54,70 @@ class Ranked(NamedTuple):
     families: dict[str, float]
 
 
-class Ranking(NamedTuple):
-    """What the validator found.
-
-    Attributes:
-      settings: the best first.
-      poolings: how well an image's score, pooled so from the best setting's map, tells images with
-        planted defects from those without: AUROC by name of the pooling.
-    """
-
-    settings: list[Ranked]
-    poolings: dict[str, float]
-
-
 Mapper = Callable[[Sequence[np.ndarray]], Iterable[Maps]]
 """Images -> their maps, in order."""
 
 
+class Trial(NamedTuple):
+    """Normal images with planted defects, and the maps that a detector makes of them.
+
+    Attributes:
+      planted: the images, each once with each family.
+      maps: of the planted ones.
+      clean: maps of the normal ones.
+    """
+
+    planted: list[Planted]
+    maps: list[Maps]
+    clean: list[Maps]
+
+
+def try_on(mapper: Mapper, normal: Sequence[np.ndarray], seed: int = 0) -> Trial:
+    """Maps of normal images with and without defects; of many pixels, an even share.
+
+    Args:
+      mapper: makes the maps, without smoothing.
+      normal: images that training has not seen, (H, W, C) each.
+      seed: of the defects.
+    """
+    normal = _thin(normal)
+    size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
+    planted = plant(normal, size, seed)
+    maps = list(mapper([*(one.image for one in planted), *normal]))
+    return Trial(planted, maps[: len(planted)], maps[len(planted) :])
+
+
+def _thin(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """As many images, evenly spread, as `PIXELS` allow, of large ones a corner."""
+    corners = [image[:SIDE, :SIDE] for image in normal]
+    largest = max(image.shape[0] * image.shape[1] for image in corners)
+    count = max(1, min(len(corners), PIXELS // largest))
+    return [corners[i] for i in np.linspace(0, len(corners) - 1, count, dtype=int)]
+
+
 def rank(
-    mapper: Mapper,
-    normal: Sequence[np.ndarray],
-    *,
-    smoothings: Iterable[float] = SMOOTHINGS,
-    practised: Collection[str] = (),
-    min_area: int = 20,
-    seed: int = 0,
-) -> Ranking:
-    """Ranks every score at every smoothing, and the poolings of the best.
+    trial: Trial, *, smoothings: Iterable[float] = SMOOTHINGS, practised: Collection[str] = ()
+) -> list[Ranked]:
+    """Every score at every smoothing, the best first.
 
     The measure is the average precision of pixels, for each family over all images together, since
     an engineer looks at what stands highest.
 
     Args:
-      mapper: makes the maps, without smoothing.
-      normal: images that training has not seen, (H, W, C) each.
+      trial: of the detector.
       smoothings: σ in pixels to try.
       practised: families that do not count; see `semad.types.Method`.
-      min_area: of the pooling, see `semad.scoring.regions.image_score`.
-      seed: of the defects.
     """
-    size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
-    planted = plant(normal, size, seed)
-    images = [one.image for one in planted]
-    maps = list(mapper([*images, *normal]))
-    maps, clean = maps[: len(images)], maps[len(images) :]
-    masks = {name: [one.mask for one in planted if one.family == name] for name in FAMILIES}
-    groups = {
-        name: [values for one, values in zip(planted, maps, strict=True) if one.family == name]
-        for name in FAMILIES
-    }
+    pairs = list(zip(trial.planted, trial.maps, strict=True))
+    groups = {name: [maps for one, maps in pairs if one.family == name] for name in FAMILIES}
+    masks = {name: [one.mask for one, _ in pairs if one.family == name] for name in FAMILIES}
     weights = {name: 0.0 if name in practised else weight for name, weight in WEIGHTS.items()}
     settings = [
         _rank(Setting(score, sigma), groups, masks, weights)
-        for score in maps[0]
+        for score in trial.maps[0]
         for sigma in smoothings
     ]
-    settings.sort(key=lambda one: -one.value)
-    kept = [values for one, values in zip(planted, maps, strict=True) if weights[one.family]]
-    return Ranking(settings, _poolings(settings[0].setting, kept, clean, min_area))
+    return sorted(settings, key=lambda one: -one.value)
 
 
 def _rank(
@@ -124,11 +135,24 @@ def _rank(
     return Ranked(setting, float(value), families)
 
 
-def _poolings(
-    setting: Setting, planted: Sequence[Maps], clean: Sequence[Maps], min_area: int
+def rank_poolings(
+    trial: Trial, setting: Setting, min_area: int, practised: Collection[str] = ()
 ) -> dict[str, float]:
-    maps = [smooth(one[setting.score], setting.smoothing) for one in (*planted, *clean)]
-    labels = np.arange(len(maps)) < len(planted)
+    """How well an image's score, pooled so from its map, tells planted images from normal ones.
+
+    Args:
+      trial: of the detector.
+      setting: of the map.
+      min_area: see `semad.scoring.regions.image_score`.
+      practised: families that do not count.
+
+    Returns:
+      AUROC by name of the pooling.
+    """
+    pairs = zip(trial.planted, trial.maps, strict=True)
+    kept = [maps for one, maps in pairs if one.family not in practised]
+    maps = [smooth(one[setting.score], setting.smoothing) for one in (*kept, *trial.clean)]
+    labels = np.arange(len(maps)) < len(kept)
     return {
         how: float(metrics.roc_auc_score(labels, [image_score(one, how, min_area) for one in maps]))
         for how in POOLINGS

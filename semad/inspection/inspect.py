@@ -23,6 +23,7 @@ from semad.inspection import records
 from semad.inspection.files import Item, checksum, find
 from semad.inspection.records import UNREADABLE, Record
 from semad.pace import Pace
+from semad.scoring.maps import QUICKER
 from semad.scoring.regions import Region, regions
 
 _log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
     records.open_output(output, describe(detector) | {"images": str(images.resolve())})
     found: list[Record] = []
     scored = 0
-    pace = Pace("scoring", len(items), "a larger --config.score.stride is quicker")
+    pace = Pace("scoring", len(items), QUICKER)
     try:
         with logging_redirect_tqdm([logging.getLogger("semad")]):
             for item in tqdm(items, "scoring", unit="image", leave=False):

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from semad import losses, splices
+from semad.errors import UserError
 from semad.methods.common import Lossed, adam, for_nets, image_shape, learning_rates, style
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
@@ -22,9 +23,7 @@ SOURCES = ("cutpaste", "texture", "generated")
 
 def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
     """The losses of D and of G; of a batch, each source has a share by its rate."""
-    ends = np.round(np.cumsum([rates[name] for name in SOURCES]) / sum(rates.values()) * batch_size)
-    starts = [0, *ends[:-1].astype(int)]
-    parts = {n: slice(a, int(b)) for n, a, b in zip(SOURCES, starts, ends, strict=True) if a < b}
+    parts = shares(rates, batch_size)
 
     def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """Cross-entropy of every cell with how much of it is foreign."""
@@ -33,11 +32,11 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
         masks = _masks(mask_key, batch.images)
         fillings = []
         for name, part in parts.items():
-            images, own = batch.images[part], keys[SOURCES.index(name)]
+            own = keys[SOURCES.index(name)]
             if name == "generated":
-                fillings.append(fill(nets, own, images, masks[part]))
+                fillings.append(fill(nets, own, batch.images[part], masks[part]))
             else:
-                fillings.append(splices.FILLINGS[name](own, images))
+                fillings.append(splices.FILLINGS[name](own, batch.images, part))
         seen = splices.splice(batch.images, jnp.concatenate(fillings), masks)
         target, logits = to_cells(masks), nets.discriminator(seen)
         found = ((logits > 0) == (target > 0.5)).mean()
@@ -46,7 +45,8 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """D should overlook what G fills in, and it should be near what was there."""
         images = batch.images[parts["generated"]]
-        mask_key, fill_key = jax.random.split(key)
+        # Both updates of a step are given one key: G is asked about other masks than D.
+        mask_key, fill_key = jax.random.split(jax.random.fold_in(key, 1))
         masks = _masks(mask_key, images)
         generated = fill(nets, fill_key, images, masks)
         answers = nets.discriminator(splices.splice(images, generated, masks))
@@ -58,6 +58,30 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
         return terms["adversarial"] + hparams["w_contextual"] * terms["contextual"], terms
 
     return discriminator_loss, generator_loss
+
+
+def shares(rates: dict[str, float], batch_size: int) -> dict[str, slice]:
+    """Which part of a batch each source fills, by its rate; none for a rate of 0.
+
+    Raises:
+      UserError: when no rate is above 0, or a source would be left without an image.
+    """
+    total = sum(rates.values())
+    if not total:
+        raise UserError("every rate in config.splices is 0; there is nothing to find: raise one")
+    ends = np.round(np.cumsum([rates[name] for name in SOURCES]) / total * batch_size).astype(int)
+    parts = {
+        name: slice(int(start), int(end))
+        for name, start, end in zip(SOURCES, [0, *ends[:-1]], ends, strict=True)
+        if rates[name]
+    }
+    for name, part in parts.items():
+        if part.start == part.stop:
+            raise UserError(
+                f"config.splices.{name} is {rates[name]:g} of {total:g} in all: not one image of a "
+                f"batch of {batch_size}; raise it, or set a larger --config.train.batch_size"
+            )
+    return parts
 
 
 def _masks(key: jax.Array, images: jax.Array) -> jax.Array:

@@ -13,7 +13,7 @@ class GaussianMixture(nn.Module):
     """
 
     components: int
-    momentum: float = 0.99
+    momentum: float
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:

@@ -31,9 +31,16 @@ def write_report(detector: Detector, output: Path, inspection: Inspection) -> No
         cautions=calibration_cautions(detector.calibration_),
         calibration=detector.calibration_,
         selection=detector.selection_,
-        stride=detector.config_.score.stride,
+        cover=_cover(detector),
         about=about,
     )
+
+
+def _cover(detector: Detector) -> str:
+    settings = detector.config_.score
+    if detector.method_.convolutional and settings.window:
+        return f"in windows of {settings.window} pixels"
+    return f"patches every {settings.stride} pixels"
 
 
 def _picture(output: Path, record: Record) -> str:

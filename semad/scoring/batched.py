@@ -76,7 +76,7 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
             return Evidence(scores | own, {}, rebuilt)
         functions = {name: losses.RESIDUAL_MAPS[name] for name in residuals}
         every = {name: function(images, rebuilt) for name, function in functions.items()}
-        return Evidence(scores | own, every | pixels, rebuilt)
+        return Evidence(scores | own, every | (pixels or {}), rebuilt)
 
     return score
 

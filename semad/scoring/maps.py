@@ -20,6 +20,8 @@ from semad import backend
 from semad.scoring.batched import Evidence, Scorer, Scoring, cut, score_chunks
 from semad.types import CELL, Method
 
+QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
+
 Maps = dict[str, np.ndarray]
 """Score name -> float32 (H, W), higher is more anomalous."""
 
@@ -63,7 +65,7 @@ class Cover(NamedTuple):
             return self
         size = max(self.patch_size, min(self.window, height, width) // CELL * CELL)
         chunk = max(1, self.chunk * self.patch_size**2 // size**2)
-        return Cover(size, max(1, size * 3 // 4), chunk)
+        return Cover(size, size * 3 // 4, chunk)
 
 
 def cover(config: ml_collections.ConfigDict, method: Method) -> Cover:

@@ -14,7 +14,7 @@ import numpy as np
 from semad import backend, experiment
 from semad.data.patches import crops, stack, steps_per_epoch, tile_items
 from semad.errors import TrainingDiverged, UserError
-from semad.experiment import Experiment
+from semad.experiment import NO_BEST, Experiment
 from semad.losses import sample_latent
 from semad.pace import Pace
 from semad.training.checkpoints import Checkpoints
@@ -67,6 +67,7 @@ def train(
       The trained states, stacked over the members.
 
     Raises:
+      UserError: when there would be no best checkpoint to evaluate.
       TrainingDiverged: when a loss or a parameter is no longer finite.
       Interrupted: after SIGINT or SIGTERM, with the state saved.
     """
@@ -75,9 +76,10 @@ def train(
     group_size = len(seeds) if plan.members_together else 1
     per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
     _, last_start, total = phase_bounds(run.method, per_epoch)[-1]
-    if measure is None and run.method.reconstruct:
-        measure = by_reconstruction(run)
+    measure = measure or _default_measure(run)
     validates = measure and run.config.train.validate_every
+    if run.config.eval.checkpoint == "best" and not validates:
+        raise UserError(NO_BEST)  # before hours of training
     with Checkpoints(workdir) as checkpoints, Checkpoints(workdir, "best", keep=1) as kept:
         # Placed as a restored state is, so that both run the same compiled programs.
         state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
@@ -107,6 +109,12 @@ def train(
             checkpoints.save(state)
             log.animate()
     return state
+
+
+def _default_measure(run: Experiment) -> Measure | None:
+    if run.config.train.validation != "reconstruction":
+        raise ValueError("config.train.validation asks for a measure; see evaluation.selection")
+    return by_reconstruction(run) if run.method.reconstruct else None
 
 
 def _train_phase(

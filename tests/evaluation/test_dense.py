@@ -8,7 +8,7 @@ from PIL import Image
 
 from semad import experiment
 from semad.errors import UserError
-from semad.evaluation import figures
+from semad.evaluation import figures, pixels
 from semad.evaluation.baselines import baseline_maps
 from semad.evaluation.evaluate import check, evaluate
 from semad.training.loop import train
@@ -51,6 +51,10 @@ def test_metrics_file(evaluated):
     assert own["tiles"].keys() == {"max", "mean"}
     assert 0 <= own["coverage"]["mean"] <= 1
     assert 0 <= own["false_positive_rate"] <= 1
+    # Two members, so their maps' mean is ranked as well.
+    together = stored["ensemble"]
+    assert together.keys() == {*pixels.NAMES, "tiles", "intervals"}
+    assert 0 < together["auroc"] < 1
     means = [one["region_overlap"] for one in stored["members"]]
     assert stored["mean"]["region_overlap"] == pytest.approx(np.mean(means))
 

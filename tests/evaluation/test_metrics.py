@@ -110,7 +110,9 @@ def source(**changes):
 
 def test_protocols_follow_the_data():
     assert resolve("auto", source()) == resolve("thesis_tiles", source()) == "thesis_tiles"
-    assert resolve("auto", source(micrographs=False)) == "one_class"
+    assert resolve("auto", source(), convolutional=True) == "pixel"
+    for convolutional in (False, True):
+        assert resolve("auto", source(micrographs=False), convolutional) == "one_class"
 
 
 @pytest.mark.parametrize(

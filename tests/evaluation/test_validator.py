@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from semad.evaluation.synthetic import COVERAGE, FAMILIES, plant
-from semad.evaluation.validator import WEIGHTS, rank
+from semad.evaluation.validator import PIXELS, SIDE, WEIGHTS, rank, rank_poolings, try_on
 from semad.scoring.batched import Evidence
 from semad.scoring.maps import Cover, map_images
 
@@ -55,10 +55,11 @@ def test_what_finds_the_defects_ranks_first():
         return Evidence({"mean": pixels.mean((1, 2))}, maps, pixels[..., None])
 
     mapper = partial(map_images, scorer, None, cover=Cover(16, 16, 8))
-    found = rank(mapper, normal, smoothings=(0.0, 4.0))
-    ranked = found.settings
-    assert found.poolings.keys() == {"max", "mean"}
-    assert found.poolings["max"] > 0.5
+    trial = try_on(mapper, normal)
+    ranked = rank(trial, smoothings=(0.0, 4.0))
+    poolings = rank_poolings(trial, ranked[0].setting, min_area=5)
+    assert poolings.keys() == {"max", "mean"}
+    assert poolings["max"] > 0.5
     assert len(ranked) == 3 * 2
     values = {one.setting: one.value for one in ranked}
     assert max(values, key=values.get) == ranked[0].setting
@@ -74,8 +75,24 @@ def test_what_finds_the_defects_ranks_first():
     assert exact.families["bead"] > 0.5
     assert exact.families["cutpaste"] == pytest.approx(shares["cutpaste"])
     assert ranked[0].setting.score == "oracle"
-    again = rank(mapper, normal, smoothings=(0.0,), practised=("bead",))
-    families = again.settings[0].families
+    again = rank(trial, smoothings=(0.0,), practised=("bead",))
+    families = again[0].families
     kept = {name: weight for name, weight in WEIGHTS.items() if name != "bead"}
     expected = sum(weight * families[name] for name, weight in kept.items()) / sum(kept.values())
-    assert again.settings[0].value == pytest.approx(expected)
+    assert again[0].value == pytest.approx(expected)
+
+
+def test_of_many_images_an_even_share_is_tried():
+    """As long for five hundred images as for five, and a large one does not fill the memory."""
+    seen = []
+
+    def mapper(images):
+        seen.extend(images)
+        return [{"flat": np.zeros(image.shape[:2])} for image in images]
+
+    many = [np.full((SIDE // 2, SIDE * 2, 1), number, np.uint8) for number in range(100)]
+    trial = try_on(mapper, many)
+    count = PIXELS // (SIDE // 2 * SIDE)
+    assert len(trial.clean) == count
+    assert [image[0, 0, 0] for image in seen[-count:]] == list(np.linspace(0, 99, count, dtype=int))
+    assert all(image.shape == (SIDE // 2, SIDE, 1) for image in seen)

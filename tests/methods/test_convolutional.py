@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from semad import experiment, splices
+from semad.errors import UserError
 from semad.methods import dense_discriminator, inpainting
 from semad.nets.dense import to_cells, to_pixels
 from semad.nets.mixture import GaussianMixture
@@ -55,7 +56,7 @@ def test_the_generators_loss_counts_inside_the_masks_alone():
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, terms = loss(known, BATCH, KEY, {"w_contextual": 2.0})
     images = np.asarray(IMAGES[4:, ..., 0])  # the second half is the generator's
-    masks = np.asarray(splices.draw_masks(jax.random.split(KEY)[0], 4, 32))
+    masks = np.asarray(splices.draw_masks(jax.random.split(jax.random.fold_in(KEY, 1))[0], 4, 32))
     logits = np.asarray(to_cells(images + masks * (np.tanh(GREY) - images)))
     cells = np.asarray(to_cells(masks))
     adversarial = (np.log1p(np.exp(logits)) * cells).sum() / cells.sum()
@@ -89,23 +90,24 @@ def flat(images, masks):
 
 
 def test_the_lattice_hides_every_pixel_once_in_four_masks():
-    masks = [inpainting.lattice((64, 48), a, b) for a in (0, 16) for b in (0, 16)]
+    masks = [inpainting.lattice((64, 48), 16, jnp.array([a, b])) for a in (0, 16) for b in (0, 16)]
     np.testing.assert_array_equal(sum(masks), 1)
-    assert float(inpainting.lattice((64, 64), 5, 9).mean()) == pytest.approx(0.25, abs=0.05)
+    shifted = inpainting.lattice((64, 64), 16, jnp.array([5, 9]))
+    assert float(shifted.mean()) == pytest.approx(0.25, abs=0.05)
 
 
 def test_the_inpainters_loss_is_the_likelihood_of_hidden_pixels():
-    found, terms = inpainting.inpainting_loss(nets(inpainter=flat), BATCH, KEY, {})
-    shifts = np.asarray(jax.random.randint(KEY, (8, 2), 0, 32))
-    hidden = np.stack([inpainting.lattice((32, 32), a, b) for a, b in shifts]).astype(bool)
+    found, terms = inpainting.make_inpainting_loss(8)(nets(inpainter=flat), BATCH, KEY, {})
+    shifts = jax.random.randint(KEY, (8, 2), 0, 16)
+    hidden = np.stack([inpainting.lattice((32, 32), 8, shift) for shift in shifts]).astype(bool)
     residual = np.square(np.asarray(IMAGES[..., 0]) - 0.2)[hidden]
     assert float(terms["residual"]) == pytest.approx(residual.mean(), rel=1e-4)
     assert float(found) == pytest.approx((0.5 * (1 + residual / np.e)).mean(), rel=1e-4)
 
 
 def test_statistics_of_a_cell():
-    made = inpainting.guess_all(nets(inpainter=flat), IMAGES)
-    found = np.asarray(inpainting.statistics(IMAGES, made))
+    made = inpainting.guess_all(nets(inpainter=flat), IMAGES, 16)
+    found = np.asarray(inpainting.statistics(IMAGES, made, 16))
     assert found.shape == (8, 4, 4, 6)
     block = np.asarray(IMAGES[0, 4:20, 12:28, 0])  # the 16 pixels around the cell (1, 2)
     residual = np.square(block - 0.2).mean()
@@ -117,7 +119,7 @@ def test_statistics_of_a_cell():
 
 
 def test_the_mixture_is_a_density():
-    net = GaussianMixture(3)
+    net = GaussianMixture(3, 0.8)
     x = jax.random.normal(KEY, (5, 2))
     variables = net.init(jax.random.key(2), x, train=False)
     below = jnp.full((3, 2, 2), 0.7)
@@ -139,12 +141,31 @@ def test_the_mixture_is_a_density():
 @pytest.mark.parametrize("name", ["dense_discriminator", "inpainting"])
 def test_the_middle_of_a_window_does_not_depend_on_where_it_ends(name):
     """Shifted by a multiple of all strides and lattices: far from borders the answers agree."""
-    run = tiny.prepare(name)
+    run = tiny.prepare(name, model__init="xavier")
     weights = member(init_population(run.method, [0]), 0).ema
-    image = jax.random.uniform(KEY, (1, 224, 224, 1), minval=-1, maxval=1)
+    image = jax.random.uniform(KEY, (1, 256, 224, 1), minval=-1, maxval=1)
     scalars = {key: value[0] for key, value in experiment.hparams(run.config, run.method).items()}
     bound = run.method.bind(weights)
-    whole = run.method.score(bound, image, KEY, scalars).maps[run.method.default_score]
-    part = run.method.score(bound, image[:, 32:], KEY, scalars).maps[run.method.default_score]
-    middle = np.s_[:, 96:128, 96:128]
-    np.testing.assert_allclose(whole[:, 32:][middle], part[middle], rtol=1e-3, atol=1e-5)
+
+    def middle(shift):
+        """Of the same pixels, in a window that starts so many rows further down."""
+        found = run.method.score(bound, image[:, shift : shift + 224], KEY, scalars)
+        return np.asarray(found.maps[run.method.default_score])[0, 96 - shift : 128 - shift, 96:128]
+
+    whole = middle(0)
+    np.testing.assert_allclose(middle(32), whole, atol=1e-3 * whole.std())
+    assert np.abs(middle(4) - whole).max() > 1e-2 * whole.std()  # the test can fail
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (dict.fromkeys(("cutpaste", "texture", "generated"), 0.0), "nothing to find"),
+        ({"generated": 1e-3}, "splices.generated is 0.001 of 2.001.*not one image"),
+    ],
+)
+def test_rates_that_fill_nothing(changes, complaint):
+    with pytest.raises(UserError, match=complaint):
+        tiny.prepare(
+            "dense_discriminator", **{f"splices__{name}": rate for name, rate in changes.items()}
+        )
