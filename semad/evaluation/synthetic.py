@@ -19,7 +19,8 @@ COVERAGE = 0.02
 
 _REACH = (0.2, 0.6)  # radius of a defect, in patches
 _SPECK = (0.06, 0.12)
-_MAX_DEFECTS = 200
+_MAX_DEFECTS = 500
+_AROUND = 3  # patches around its middle, within which a defect lies
 
 
 class Planted(NamedTuple):
@@ -37,15 +38,25 @@ class Planted(NamedTuple):
 
 
 class _Scene(NamedTuple):
-    """What a defect is drawn on: images (H, W, C) in [0, 1], and the size of a patch in pixels."""
+    """What a defect is drawn on: the part of an image around its middle, values in [0, 1].
+
+    Attributes:
+      image: (h, w, C).
+      middle: row and column of the defect in it.
+      other: an image, (H, W, C), perhaps another.
+      greys: quantiles of the whole image, (101, C).
+      size: of a patch in pixels.
+    """
 
     image: np.ndarray
+    middle: np.ndarray
     other: np.ndarray
+    greys: np.ndarray
     size: int
 
 
 _Draw = Callable[[_Scene, Generator], tuple[np.ndarray, np.ndarray]]
-"""A defect: its opacity (H, W) in [0, 1], and what it shows, (H, W, C) or (H, W, 1)."""
+"""A defect: its opacity (h, w) in [0, 1], and what it shows, (h, w, C) or (h, w, 1)."""
 
 
 def plant(images: Sequence[np.ndarray], size: int, seed: int = 0) -> list[Planted]:
@@ -63,26 +74,33 @@ def plant(images: Sequence[np.ndarray], size: int, seed: int = 0) -> list[Plante
         for index, image in enumerate(scenes):
             rng = np.random.default_rng([seed, number, index])
             other = scenes[rng.integers(len(scenes))]
-            changed, mask = _fill(family, _Scene(image, other, size), rng)
+            changed, mask = _fill(family, image.copy(), other, size, rng)
             pixels = np.round(np.clip(changed, 0, 1) * scale).astype(images[index].dtype)
             planted.append(Planted(family, pixels, mask))
     return planted
 
 
-def _fill(family: str, scene: _Scene, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The scene with defects of a family until they cover enough, and their mask."""
-    noise = _noise(scene.image)
-    mask = np.zeros(scene.image.shape[:2], bool)
+def _fill(
+    family: str, image: np.ndarray, other: np.ndarray, size: int, rng: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image, changed in place, with defects of a family until they cover enough; their mask."""
+    noise = _noise(image)
+    greys = np.quantile(image, np.linspace(0, 1, 101), axis=(0, 1))
+    mask = np.zeros(image.shape[:2], bool)
     for _ in range(_MAX_DEFECTS):
-        alpha, shown = FAMILIES[family](scene, rng)
+        middle = np.array([int(rng.integers(side)) for side in mask.shape])
+        start = np.maximum(middle - _AROUND * size, 0)
+        place = tuple(slice(a, b + _AROUND * size) for a, b in zip(start, middle, strict=True))
+        part = image[place]
+        alpha, shown = FAMILIES[family](_Scene(part, middle - start, other, greys, size), rng)
         alpha = alpha[..., None]
         if family in _PAINTED:  # what is painted is as noisy as what it covers
-            shown = shown + noise * rng.standard_normal(scene.image.shape[:2])[..., None]
-        scene = scene._replace(image=scene.image + alpha * (shown - scene.image))
-        mask |= alpha[..., 0] > 0.5
+            shown = shown + noise * rng.standard_normal(part.shape[:2])[..., None]
+        image[place] = part + alpha * (shown - part)
+        mask[place] |= alpha[..., 0] > 0.5
         if mask.mean() >= COVERAGE:
             break
-    return scene.image, mask
+    return image, mask
 
 
 def _noise(image: np.ndarray) -> float:
@@ -92,11 +110,11 @@ def _noise(image: np.ndarray) -> float:
 
 
 def _blob(scene: _Scene, rng: Generator) -> np.ndarray:
-    """The opacity of an irregular patch of matter, (H, W): star-shaped, with a soft rim."""
+    """The opacity of an irregular patch of matter, (h, w): star-shaped, with a soft rim."""
     height, width = scene.image.shape[:2]
     radius = scene.size * rng.uniform(*_REACH)
     y, x = np.ogrid[:height, :width]
-    dy, dx = y - rng.uniform(0, height), x - rng.uniform(0, width)
+    dy, dx = y - scene.middle[0], x - scene.middle[1]
     angle = np.arctan2(dy, dx)
     edge = np.full((height, width), radius)
     for wave in range(1, 6):
@@ -110,10 +128,9 @@ def _grains(
     """Ellipses with a bright rim, scattered `spread` pixels around a point: opacity and relief."""
     height, width = scene.image.shape[:2]
     y, x = np.ogrid[:height, :width]
-    middle = rng.uniform((0, 0), (height, width))
     alpha, relief = np.zeros((height, width)), np.zeros((height, width))
     for _ in range(count):
-        top, left = middle + rng.normal(0, spread, 2)
+        top, left = scene.middle + rng.normal(0, spread, 2)
         tall, wide = scene.size * rng.uniform(*reach) * rng.uniform(0.7, 1.3, 2)
         turn = rng.uniform(0, np.pi)
         along = (y - top) * np.cos(turn) + (x - left) * np.sin(turn)
@@ -127,7 +144,7 @@ def _grains(
 
 def _grey(scene: _Scene, rng: Generator, low: float, high: float) -> np.ndarray:
     """A grey value (or colour) that the image has, between two of its quantiles: (C,)."""
-    return np.quantile(scene.image, rng.uniform(low, high), axis=(0, 1))
+    return scene.greys[round(100 * rng.uniform(low, high))]
 
 
 def _film(scene: _Scene, rng: Generator) -> tuple[np.ndarray, np.ndarray]:

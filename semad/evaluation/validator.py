@@ -19,9 +19,9 @@ SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 DEFECT_SIZE = 32
 """Pixels that the defects' sizes are shares of, whatever the patches of the system."""
 
-PIXELS, SIDE = 2**22, 1024
-"""How many pixels are tried at most, and of an image at most so many rows and columns: a ranking
-needs no more, and takes as long for five hundred images as for five."""
+PIXELS, IMAGES, SIDE = 2**22, 256, 1024
+"""How many pixels and images are tried at most, and of an image at most so many rows and columns:
+a ranking needs no more, and takes as long for five hundred images as for five."""
 
 WEIGHTS = dict.fromkeys(FAMILIES, 1.0) | {"blur": 0.25}
 """Blur is what a defect looks like least: an earlier search found on NanoTWICE's labels that it
@@ -91,7 +91,7 @@ def _thin(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
     """As many images, evenly spread, as `PIXELS` allow, of large ones a corner."""
     corners = [image[:SIDE, :SIDE] for image in normal]
     largest = max(image.shape[0] * image.shape[1] for image in corners)
-    count = max(1, min(len(corners), PIXELS // largest))
+    count = max(1, min(len(corners), IMAGES, PIXELS // largest))
     return [corners[i] for i in np.linspace(0, len(corners) - 1, count, dtype=int)]
 
 
