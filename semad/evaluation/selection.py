@@ -40,10 +40,12 @@ def select(
       not count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each.
     """
     scorer, covered = make_scorer(method, maps=True), cover(config, method)
-    trial = try_on(partial(map_images, scorer, member, cover=covered), normal, config.seed)
+    mapper = partial(map_images, scorer, member, cover=covered)
+    trial = try_on(mapper, normal, config.seed)
     ranked = rank(trial, smoothings=smoothings, practised=method.practised)
     best, area = ranked[0].setting, config.score.min_area
-    poolings = rank_poolings(trial, best, area, method.practised)
+    one_each = try_on(mapper, normal, config.seed, coverage=0.0)
+    poolings = rank_poolings(one_each, best, area, method.practised)
     rows = [_row(one) for one in ranked[:_KEPT]]
     return {
         "rule": "synthetic",

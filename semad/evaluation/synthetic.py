@@ -15,7 +15,7 @@ from numpy.random import Generator
 from scipy import ndimage
 
 COVERAGE = 0.02
-"""Share of an image's pixels that its defects take up at least, as on NanoTWICE (1.92 %)."""
+"""Share of an image's pixels that its defects take up by default, as on NanoTWICE (1.92 %)."""
 
 _REACH = (0.2, 0.6)  # radius of a defect, in patches
 _SPECK = (0.06, 0.12)
@@ -59,13 +59,16 @@ _Draw = Callable[[_Scene, Generator], tuple[np.ndarray, np.ndarray]]
 """A defect: its opacity (h, w) in [0, 1], and what it shows, (h, w, C) or (h, w, 1)."""
 
 
-def plant(images: Sequence[np.ndarray], size: int, seed: int = 0) -> list[Planted]:
+def plant(
+    images: Sequence[np.ndarray], size: int, seed: int = 0, coverage: float = COVERAGE
+) -> list[Planted]:
     """Each normal image once with each family of defects.
 
     Args:
       images: normal, (H, W, C) each, uint8 or uint16.
       size: of a patch in pixels; defects are up to a little larger than one.
       seed: of where they lie and what they look like.
+      coverage: share of an image's pixels that its defects take up at least; 0 is one defect.
     """
     scale = float(np.iinfo(images[0].dtype).max)
     scenes = [image.astype(np.float32) / scale for image in images]
@@ -74,14 +77,19 @@ def plant(images: Sequence[np.ndarray], size: int, seed: int = 0) -> list[Plante
         for index, image in enumerate(scenes):
             rng = np.random.default_rng([seed, number, index])
             other = scenes[rng.integers(len(scenes))]
-            changed, mask = _fill(family, image.copy(), other, size, rng)
+            changed, mask = _fill(family, image.copy(), other, size, coverage, rng)
             pixels = np.round(np.clip(changed, 0, 1) * scale).astype(images[index].dtype)
             planted.append(Planted(family, pixels, mask))
     return planted
 
 
 def _fill(
-    family: str, image: np.ndarray, other: np.ndarray, size: int, rng: Generator
+    family: str,
+    image: np.ndarray,
+    other: np.ndarray,
+    size: int,
+    coverage: float,
+    rng: Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image, changed in place, with defects of a family until they cover enough; their mask."""
     noise = _noise(image)
@@ -98,7 +106,7 @@ def _fill(
             shown = shown + noise * rng.standard_normal(part.shape[:2])[..., None]
         image[place] = part + alpha * (shown - part)
         mask[place] |= alpha[..., 0] > 0.5
-        if mask.mean() >= COVERAGE:
+        if mask.mean() >= coverage:
             break
     return image, mask
 

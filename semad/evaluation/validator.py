@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import metrics
 
-from semad.evaluation.synthetic import FAMILIES, Planted, plant
+from semad.evaluation.synthetic import COVERAGE, FAMILIES, Planted, plant
 from semad.scoring.maps import Maps, smooth
 from semad.scoring.regions import POOLINGS, image_score
 
@@ -72,17 +72,20 @@ class Trial(NamedTuple):
     clean: list[Maps]
 
 
-def try_on(mapper: Mapper, normal: Sequence[np.ndarray], seed: int = 0) -> Trial:
+def try_on(
+    mapper: Mapper, normal: Sequence[np.ndarray], seed: int = 0, coverage: float = COVERAGE
+) -> Trial:
     """Maps of normal images with and without defects; of many pixels, an even share.
 
     Args:
       mapper: makes the maps, without smoothing.
       normal: images that training has not seen, (H, W, C) each.
       seed: of the defects.
+      coverage: of an image by its defects, see `semad.evaluation.synthetic.plant`.
     """
     normal = _thin(normal)
     size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
-    planted = plant(normal, size, seed)
+    planted = plant(normal, size, seed, coverage)
     maps = list(mapper([*(one.image for one in planted), *normal]))
     return Trial(planted, maps[: len(planted)], maps[len(planted) :])
 
@@ -141,7 +144,8 @@ def rank_poolings(
     """How well an image's score, pooled so from its map, tells planted images from normal ones.
 
     Args:
-      trial: of the detector.
+      trial: of the detector, with one defect in each image: by how much of a large image is
+        covered a mean could tell it, and defects are small.
       setting: of the map.
       min_area: see `semad.scoring.regions.image_score`.
       practised: families that do not count.

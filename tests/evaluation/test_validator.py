@@ -57,7 +57,9 @@ def test_what_finds_the_defects_ranks_first():
     mapper = partial(map_images, scorer, None, cover=Cover(16, 16, 8))
     trial = try_on(mapper, normal)
     ranked = rank(trial, smoothings=(0.0, 4.0))
-    poolings = rank_poolings(trial, ranked[0].setting, min_area=5)
+    one_each = try_on(mapper, normal, coverage=0.0)
+    assert all(0 < one.mask.mean() < 0.2 for one in one_each.planted)
+    poolings = rank_poolings(one_each, ranked[0].setting, min_area=5)
     assert poolings.keys() == {"max", "mean"}
     assert poolings["max"] > 0.5
     assert len(ranked) == 3 * 2
