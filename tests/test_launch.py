@@ -134,7 +134,10 @@ BIGAN = ("--config", "configs/bigan.py:smoke")
         ((*BIGAN, "--config.model.widht=1"), 'Did you mean "width" instead of "widht"?'),
         ((*BIGAN, "--config.train.epochs=ten"), "invalid literal for int"),
         ((*BIGAN, "--config.model.init=he"), "must be one of: normal, xavier"),
-        ((*BIGAN, "--config.score.name=best"), "bigan has: cross_entropy, features, l1, l2"),
+        (
+            (*BIGAN, "--config.score.name=best"),
+            "bigan has: cross_entropy, discriminator, features",
+        ),
         ((*BIGAN, "--config.eval.protocol=one_class"), "use thesis_tiles"),
         ((*BIGAN, "--config.data.name=nanotwise"), "nanotwise"),
         (("--mode", "evaluate"), "no run here"),

@@ -37,7 +37,7 @@ def test_members_and_their_switches():
 
 
 def test_a_system_without_a_game_has_no_tricks():
-    with pytest.raises(UserError, match="autoencoder plays no adversarial game"):
+    with pytest.raises(UserError, match="autoencoder has none of the thesis' tricks"):
         tiny.prepare("autoencoder", population__tricks="all")
 
 

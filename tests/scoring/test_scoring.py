@@ -90,7 +90,8 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
     score, method = scoring
     found = score(ROWS, keep=(0, 25))
     assert method.default_score in found.values
-    assert found.reconstructions.keys() == {0, 25}
+    kept = {0, 25} if method.name in tiny.RECONSTRUCTING else set()
+    assert found.reconstructions.keys() == kept
     run = tiny.prepare(method.name)
     for row, reconstruction in found.reconstructions.items():
         image = run.source.test[row].astype(np.float64) / 127.5 - 1
