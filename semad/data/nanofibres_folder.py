@@ -54,7 +54,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Writes embedded nanofibres as image files.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--train", type=int, default=12, help="normal images to train on")
+    parser.add_argument("--train", type=int, default=40, help="normal images to train on")
     parser.add_argument("--test", type=int, default=8, help="new images, half with defects")
     parser.add_argument("--size", type=int, default=256, help="height and width in pixels")
     parser.add_argument("--seed", type=int, default=0)
