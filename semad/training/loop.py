@@ -68,6 +68,7 @@ def train(
 
     Raises:
       UserError: when there would be no best checkpoint to evaluate.
+      ValueError: when `config.train.validation` is not by reconstruction and there is no measure.
       TrainingDiverged: when a loss or a parameter is no longer finite.
       Interrupted: after SIGINT or SIGTERM, with the state saved.
     """
