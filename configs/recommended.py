@@ -1,7 +1,8 @@
 """What to run first on micrographs of one's own: the dense discriminator, without its generator.
 
 Chosen without a label, by defects planted into held-out normal images, from the dense discriminator
-with and without a generator, inpainting and the autoencoder (README, "Maps"). The training takes as long for five images as for five hundred.
+with and without a generator, inpainting and the autoencoder (README, "Maps"). The training takes as
+long for five images as for five hundred.
 """
 
 import ml_collections
