@@ -21,6 +21,8 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     config.population = ml_collections.ConfigDict()
     config.population.seeds = 1  # members trained together, seeded seed, seed + 1, ...
     config.population.tricks = "none"  # or all, or a list such as IN,SL+LF: each with every seed
+    config.population.points = ""  # or values, as lr.generator=1e-4;lr.generator=2e-4: with each
+    config.population.together = 0  # members in one program, bounds memory; 0: by backend
 
     config.data = _data()
     config.model = _model()
@@ -97,7 +99,8 @@ def _score() -> ml_collections.ConfigDict:
     score.min_area = 20  # pixels of the smallest defect
     score.chunk = 0  # patches scored per call, bounds memory; 0: by backend
     score.threshold_rule = "normal_quantile"  # or transductive: a quantile of the *test* scores
-    score.threshold_rate = 0.05  # of false positives among normal tiles, pixels and images
+    score.threshold_rate = 0.05  # of false positives among normal tiles and images
+    score.pixel_rate = 0.05  # the same among the pixels of a map: how far outlines reach
     score.nm_per_pixel = config_dict.placeholder(float)  # unset: as the microscope's tags say
     score.data_bar = 0  # rows at the bottom to leave out of what is scored; -1: by the tags
     return score

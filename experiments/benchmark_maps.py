@@ -36,6 +36,7 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     import numpy as np
 
     from semad import experiment
+    from semad.population import hparams
     from semad.scoring.batched import Scoring, make_scorer
     from semad.scoring.maps import anomaly_maps, cover, positions
     from semad.training.state import init_population, member
@@ -44,7 +45,7 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     built, size = experiment.build(config), config.data.patch_size
     scorer = make_scorer(built, maps=True)
     weights = member(init_population(built, [0]), 0).ema
-    scalars = {name: value[0] for name, value in experiment.hparams(config, built).items()}
+    scalars = {name: value[0] for name, value in hparams(config, built).items()}
     own = Scoring(weights, scalars, jax.random.key(0))
     image = np.random.default_rng(0).integers(0, 256, (*SHAPE, 1), np.uint8)
     searches = built.searches

@@ -40,6 +40,7 @@ OBJECTIVES: dict[str, tuple[str, ...]] = {
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, 2**31 - 1),
     "population.seeds": (1, None),
+    "population.together": (0, None),
     "data.crops_per_image": (1, None),
     "data.crops": (0, None),
     "data.holdout": (0.01, 0.9),
@@ -71,6 +72,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "score.nm_per_pixel": (1e-6, None),
     "score.data_bar": (-1, None),
     "score.threshold_rate": (0.0, 1.0),
+    "score.pixel_rate": (0.0, 1.0),
     "score.reconstruction_weight": (0.0, 1.0),
     "loss.critic_updates": (1, None),
     "loss.generator_updates": (1, None),
@@ -99,9 +101,12 @@ OPTIONAL = {
 # Keys younger than some workdirs, with the value that leaves an old run what it was.
 ADDED: dict[str, Any] = {
     "data.crops": 0,
+    "population.points": "",
+    "population.together": 0,
     "score.window": 0,
     "eval.purpose": None,
     "train.validation": "reconstruction",
+    "score.pixel_rate": 0.05,
     "score.smoothing": 0.0,
     "score.pooling": "max",
     "score.min_area": 20,
@@ -119,6 +124,7 @@ FREE = (
     "eval.",
     "score.",
     "search.",
+    "population.together",
     "data.dir",
     "data.verify",
     "preset",

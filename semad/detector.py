@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from semad import config as configs
-from semad import experiment
+from semad import experiment, population
 from semad.data import patches
 from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.patches import Holdout
@@ -30,7 +30,7 @@ from semad.scoring.batched import check_finite, make_scorer
 from semad.scoring.maps import cover, map_images
 from semad.scoring.regions import image_score, segment
 from semad.scoring.remembered import recall, remember
-from semad.scoring.thresholds import Thresholds, calibrate
+from semad.scoring.thresholds import Rates, Thresholds, calibrate
 from semad.training.loop import train
 from semad.types import Method, TrainState
 
@@ -147,9 +147,10 @@ class Detector(BaseEstimator):
         origin = self._origin | configs.flatten(settings)
         if found := recall(self.workdir, "calibration", origin):
             return Thresholds(**found["thresholds"]), found["record"]
+        rates = Rates(settings.threshold_rate, settings.pixel_rate)
         maps = list(self._maps(self.holdout_, "mapping held-out normal images"))
         scores = [image_score(values, settings.pooling, settings.min_area) for values in maps]
-        found, record = calibrate(maps, scores, settings.threshold_rate, self.holdout_part_)
+        found, record = calibrate(maps, scores, rates, self.holdout_part_)
         content = {"thresholds": found._asdict(), "record": record}
         remember(self.workdir, "calibration", origin, content)
         return found, record
@@ -257,7 +258,7 @@ def load(
         configs.check_same_run(workdir, config)
     config = stored if config is None else config
     _check(config)
-    count = len(experiment.members(config))
+    count = len(population.members(config))
     if not 0 <= member < count:
         raise UserError(f"{workdir} holds {count} members, from 0 on; there is no {member}")
     method = experiment.build(config)

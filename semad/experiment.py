@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from semad import adversarial, data
 from semad import config as configs
+from semad import data
 from semad.data import patches
 from semad.data.patches import Draw, Holdout, Stack
 from semad.data.source import Source
@@ -18,10 +18,11 @@ from semad.errors import UserError
 from semad.files import write_bytes
 from semad.keys import Purpose, derive
 from semad.methods import METHODS
+from semad.population import check_points, hparams, seeds
 from semad.scoring.batched import Scoring, make_scorer
 from semad.training.checkpoints import Checkpoints
 from semad.training.state import init_population, member
-from semad.types import Hparams, Method, TrainState
+from semad.types import Method, TrainState
 
 HOLDOUT_FILE = "holdout.npz"
 HOLDOUT_PIXELS = 2**25
@@ -63,6 +64,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
     method = METHODS[config.method](config)
     check_score_name(config, method)
     hparams(config, method)
+    check_points(config, method)
     return method
 
 
@@ -127,52 +129,6 @@ def check_stride(config: ml_collections.ConfigDict) -> None:
             f"config.score.stride is {stride}, which leaves pixels without a score; it must be at "
             f"most the patch size of {size}"
         )
-
-
-class Member(NamedTuple):
-    """What tells one member of a population from the others.
-
-    Attributes:
-      seed: of all its random numbers.
-      tricks: one of `semad.adversarial.COMBINATIONS`.
-    """
-
-    seed: int
-    tricks: str
-
-
-def members(config: ml_collections.ConfigDict) -> list[Member]:
-    """The population: every combination of tricks with every seed."""
-    return [
-        Member(config.seed + number, tricks)
-        for tricks in configs.combinations(config.population.tricks)
-        for number in range(config.population.seeds)
-    ]
-
-
-def seeds(config: ml_collections.ConfigDict) -> list[int]:
-    """The seed of every member of the population."""
-    return [member.seed for member in members(config)]
-
-
-def hparams(config: ml_collections.ConfigDict, method: Method) -> Hparams:
-    """The method's scalars, (members,) each, with every member's tricks.
-
-    Raises:
-      UserError: for tricks that a system without a game cannot play.
-    """
-    rows = [adversarial.switches(member.tricks) for member in members(config)]
-    if any(any(row.values()) for row in rows) and not rows[0].keys() <= method.hparams.keys():
-        raise UserError(
-            f"config.population.tricks is {config.population.tricks!r}, but {method.name} has "
-            "none of the thesis' tricks; leave it at none"
-        )
-    filled = {name: [value] * len(rows) for name, value in method.hparams.items()}
-    switched = {name: [row[name] for row in rows] for name in rows[0] if name in filled}
-    return {
-        name: jnp.stack([jnp.full((), value) for value in values])
-        for name, values in (filled | switched).items()
-    }
 
 
 def check_has_checkpoint(workdir: Path, folder: str = "checkpoints") -> None:

@@ -3,6 +3,7 @@
 import importlib
 
 import ml_collections
+import optax
 
 from semad import experiment
 from semad.experiment import Experiment
@@ -42,3 +43,17 @@ def config(method: str, **changes) -> ml_collections.ConfigDict:
 def prepare(method: str, **changes) -> Experiment:
     """An experiment with the config above."""
     return experiment.prepare(config(method, **changes))
+
+
+def with_gradient_descent(run: Experiment) -> Experiment:
+    """The run with plain gradient descent: Adam turns rounding into whole steps, where a gradient
+    is nothing but rounding (biases before batch normalisation)."""
+    phases = tuple(
+        phase._replace(updates=tuple(u._replace(optimizer=optax.identity()) for u in phase.updates))
+        for phase in run.method.phases
+    )
+    hparams = {
+        name: 1e-3 if name.startswith("lr_") else value
+        for name, value in run.method.hparams.items()
+    }
+    return run._replace(method=run.method._replace(phases=phases, hparams=hparams))

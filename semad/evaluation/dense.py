@@ -16,6 +16,7 @@ from semad.evaluation.results import summary
 from semad.evaluation.selection import baseline_smoothings
 from semad.experiment import Experiment
 from semad.pace import Pace
+from semad.population import members
 from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
 from semad.scoring.maps import QUICKER, cover, map_images, pool, smooth
 from semad.scoring.thresholds import threshold
@@ -45,14 +46,14 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     chosen = subset(len(run.source.test), run.config.eval.max_items, run.config.seed)
     images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
     ids = [run.source.test_ids[i] for i in chosen]
-    scorer, population = make_scorer(run.method, maps=True), experiment.members(run.config)
-    members, total = [], [np.zeros(mask.shape, np.float32) for mask in masks]
+    scorer, population = make_scorer(run.method, maps=True), members(run.config)
+    rows, total = [], [np.zeros(mask.shape, np.float32) for mask in masks]
     for number, (one, step) in enumerate(zip(population, state.step, strict=True)):
         own = experiment.scoring_member(run.config, run.method, state, number)
         test = _map(run, scorer, own, images, "mapping test images")
         holdout = _map(run, scorer, own, run.holdout.images, "mapping held-out normal images")
         own_figures, own_counts = _member(run, test, holdout, masks, name)
-        members.append(one._asdict() | {"step": int(step)} | own_figures)
+        rows.append(one._asdict() | {"step": int(step)} | own_figures)
         total = [before + values for before, values in zip(total, test[name], strict=True)]
         if number == 0:
             counts, edges = own_counts, pixels.bin_edges(test[name], masks)
@@ -65,7 +66,7 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
             )
             _draw_cases(folder, images, masks, test[name], whole["images"])
     baselines, counted = _baselines(run, images, masks)
-    if members[0]["auroc"] is not None:
+    if rows[0]["auroc"] is not None:
         curves = {
             key: pixels.curve(one)
             for key, one in ({f"{run.method.name} {name}": counts} | counted).items()
@@ -75,9 +76,9 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     np.savez_compressed(
         folder / "scores.npz", image_ids=np.array(ids), edges=edges, **counts._asdict()
     )
-    alike = len(population) > 1 and len({one.tricks for one in population}) == 1
+    alike = len(population) > 1 and len({one.variant for one in population}) == 1
     return (
-        summary(members, run.config.score.threshold_rule)
+        summary(rows, run.config.score.threshold_rule)
         | whole
         | ({"ensemble": _ranked(run, total, masks, pixels.count(total, masks))} if alike else {})
         | {
@@ -153,7 +154,7 @@ def _member(
             np.concatenate([one.ravel() for one in part]) for part in (maps, holdout[key])
         )
         check_finite(key, values, normal)
-        limit = threshold(settings.threshold_rule, settings.threshold_rate, normal, values)
+        limit = threshold(settings.threshold_rule, settings.pixel_rate, normal, values)
         counts = counted[key] = pixels.count(maps, masks)
         covered = [pixels.coverage(one, mask, limit) for one, mask in zip(maps, masks, strict=True)]
         scores[key] = (

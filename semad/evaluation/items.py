@@ -13,6 +13,7 @@ from semad.evaluation.per_image import of_tiles
 from semad.evaluation.protocols import ProtocolItems, protocol_items, resolve, subset
 from semad.evaluation.results import member_metrics, summary
 from semad.experiment import Experiment
+from semad.population import members
 from semad.scoring.batched import Scores, cut_items, make_scorer, score_items
 from semad.types import TrainState
 
@@ -42,7 +43,7 @@ def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) 
     settings = run.config.score
     baselines = baseline_scores(run.source.test, items.test.items, run.draw.patch_size)
     scored = _score(run, items, state)
-    members = [
+    rows = [
         one._asdict()
         | {"step": int(step)}
         | member_metrics(
@@ -53,12 +54,10 @@ def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) 
             settings.threshold_rule,
             settings.threshold_rate,
         )
-        for one, step, (test, holdout) in zip(
-            experiment.members(run.config), state.step, scored, strict=True
-        )
+        for one, step, (test, holdout) in zip(members(run.config), state.step, scored, strict=True)
     ]
     labels = items.test.labels
-    result = summary(members, settings.threshold_rule) | {
+    result = summary(rows, settings.threshold_rule) | {
         "n_test": len(labels),
         "n_anomalous": int(labels.sum()),
         "n_available": items.available,
@@ -119,7 +118,7 @@ def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Score
         (run.holdout.images, items.holdout, (), "scoring held-out normal items"),
     )
     scored = []
-    for number in range(len(experiment.members(run.config))):
+    for number in range(len(members(run.config))):
         own = experiment.scoring_member(run.config, run.method, state, number)
         test, holdout = (
             score_items(scorer, own, images, rows, keep=keep, label=label, **settings)

@@ -7,7 +7,7 @@ import numpy as np
 
 from semad.evaluation import metrics, pixels
 from semad.scoring.regions import image_score
-from semad.scoring.thresholds import Thresholds, achieved, calibrate, share_above
+from semad.scoring.thresholds import Rates, Thresholds, achieved, calibrate, share_above
 
 
 def of_maps(
@@ -37,7 +37,9 @@ def of_maps(
         np.array([image_score(one, settings.pooling, settings.min_area) for one in part])
         for part in (test, holdout)
     )
-    thresholds, calibration = calibrate(holdout, normal, settings.threshold_rate, part)
+    thresholds, calibration = calibrate(
+        holdout, normal, Rates(settings.threshold_rate, settings.pixel_rate), part
+    )
     labels = np.array([mask.any() for mask in masks])
     clean = np.flatnonzero(~labels)
     if len(clean):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from semad.evaluation import metrics
+from semad.population import Member
 from semad.scoring.batched import check_finite
 from semad.scoring.thresholds import threshold
 
@@ -50,21 +51,24 @@ def member_metrics(
     return {key: own[key] for key in FIGURES} | {"threshold": limit, "scores": scores}
 
 
+def variant(member: dict[str, Any]) -> str:
+    """What a member shares with those that differ from it by their seeds alone."""
+    return Member(member["seed"], member["tricks"], member["point"]).variant
+
+
 def summary(members: list[dict[str, Any]], rule: str) -> dict[str, Any]:
     """One member's figures, or of several their mean on top, `members`, `mean` and `std`.
 
     With several members every figure of `scores` is the mean over them, and the threshold has no
     single value. The standard deviation is that of a sample. Members that train with different
-    tricks are not averaged: `by_tricks` has a summary of each combination, and the first is on top.
+    tricks or values are not averaged: `by_variant` has a summary of each, and the first is on top.
     """
     if len(members) == 1:
         return members[0]
-    groups = {
-        tricks: list(group) for tricks, group in groupby(members, key=lambda one: one["tricks"])
-    }
+    groups = {name: list(group) for name, group in groupby(members, key=variant)}
     if len(groups) > 1:
-        parts = {tricks: summary(group, rule) for tricks, group in groups.items()}
-        return next(iter(parts.values())) | {"members": members, "by_tricks": parts}
+        parts = {name: summary(group, rule) for name, group in groups.items()}
+        return next(iter(parts.values())) | {"members": members, "by_variant": parts}
     mean, std = (_over(members, function) for function in (statistics.mean, statistics.stdev))
     scores = {
         name: _over([one["scores"][name] for one in members], statistics.mean)

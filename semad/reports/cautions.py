@@ -47,12 +47,13 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
         )
     for name in ("pixel", "tile", "image"):
         test = calibration.get(f"{name}_test")
-        if test and test["interval"] and not test["interval"][0] <= rate <= test["interval"][1]:
+        asked = calibration.get("pixel_rate", rate) if name == "pixel" else rate
+        if test and test["interval"] and not test["interval"][0] <= asked <= test["interval"][1]:
             low, high = (100 * end for end in test["interval"])
             found.append(
                 f"On test images without a defect {100 * test['achieved']:.3g} % of the {name}s "
                 f"are above the threshold (95 % interval {low:.3g} to {high:.3g} %), where "
-                f"{100 * rate:g} % was asked for."
+                f"{100 * asked:g} % was asked for."
             )
     return found
 

@@ -42,12 +42,24 @@ def threshold(rule: str, rate: float, holdout: np.ndarray, test: np.ndarray) -> 
     return float(np.quantile(test, 1 - rate))
 
 
+class Rates(NamedTuple):
+    """Of false positives, each in [0, 1].
+
+    Attributes:
+      image: among whole normal images.
+      pixel: among normal pixels.
+    """
+
+    image: float
+    pixel: float
+
+
 class Thresholds(NamedTuple):
     """What an image's score and its map's values are compared with.
 
     Attributes:
-      image: a normal image's score exceeds it with a probability of at most the rate asked for.
-      pixel: the share `rate` of normal pixels exceeds it.
+      image: a normal image's score exceeds it with a probability of at most the images' rate.
+      pixel: the pixels' rate is the share of normal pixels that exceeds it.
     """
 
     image: float
@@ -55,7 +67,7 @@ class Thresholds(NamedTuple):
 
 
 def calibrate(
-    maps: Sequence[np.ndarray], scores: Sequence[float], rate: float, part: float = 1.0
+    maps: Sequence[np.ndarray], scores: Sequence[float], rates: Rates, part: float = 1.0
 ) -> tuple[Thresholds, dict[str, Any]]:
     """Both thresholds from held-out normal images, and what can be said of their rates.
 
@@ -65,24 +77,25 @@ def calibrate(
     Args:
       maps: of held-out normal images, (H, W) each.
       scores: of the same images.
-      rate: of false positives, in [0, 1].
+      rates: of false positives.
       part: of a whole image that each of them is, in (0, 1].
 
     Returns:
-      The thresholds, and `rate`, `images`, `part`, `lowest_rate` (below which nothing can be
-      promised of whole images), and `pixel`, the `achieved` rate with its 95 % `interval`, measured
-      by leaving one image out. The like for whole images would measure nothing: the share of n
-      numbers above the rank of the others follows from n alone.
+      The thresholds, and `rate`, `pixel_rate`, `images`, `part`, `lowest_rate` (below which
+      nothing can be promised of whole images), and `pixel`, the `achieved` rate with its 95 %
+      `interval`, measured by leaving one image out. The like for whole images would measure
+      nothing: the share of n numbers above the rank of the others follows from n alone.
     """
     groups = [values.ravel() for values in maps]
     singles = np.asarray(scores, np.float64)
-    image = conformal(singles, 1 - (1 - rate) ** part)
-    return Thresholds(image, conformal(np.concatenate(groups), rate)), {
-        "rate": rate,
+    image = conformal(singles, 1 - (1 - rates.image) ** part)
+    return Thresholds(image, conformal(np.concatenate(groups), rates.pixel)), {
+        "rate": rates.image,
+        "pixel_rate": rates.pixel,
         "images": len(groups),
         "part": part,
         "lowest_rate": 1 - (1 - 1 / (len(groups) + 1)) ** (1 / part),
-        "pixel": achieved(groups, rate),
+        "pixel": achieved(groups, rates.pixel),
     }
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semad import backend, experiment
+from semad import backend, population
 from semad.data.patches import crops, stack, steps_per_epoch, tile_items
 from semad.errors import TrainingDiverged, UserError
 from semad.experiment import NO_BEST, Experiment
@@ -73,8 +73,8 @@ def train(
       Interrupted: after SIGINT or SIGTERM, with the state saved.
     """
     plan = plan or backend.plan()
-    seeds = experiment.seeds(run.config)
-    group_size = len(seeds) if plan.members_together else 1
+    seeds = population.seeds(run.config)
+    group_size = run.config.population.together or (len(seeds) if plan.members_together else 1)
     per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
     _, last_start, total = phase_bounds(run.method, per_epoch)[-1]
     measure = measure or _default_measure(run)
@@ -86,7 +86,7 @@ def train(
         state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
         if checkpoints.latest() is not None:
             state = checkpoints.restore(jax.eval_shape(lambda: state))
-        hparams = experiment.hparams(run.config, run.method)
+        hparams = population.hparams(run.config, run.method)
         step = int(state.step[0])
         pace = Pace("training", total, "the preset `small` is made for a CPU")
         with Log(workdir, step, total) as log, stop_request() as stop:
@@ -123,7 +123,7 @@ def _train_phase(
 ) -> list[TrainState]:
     """All steps of a phase that are still to do."""
     config = run.experiment.config
-    members = len(experiment.members(config))
+    members = len(population.members(config))
     step_function = phase_step(
         run.experiment.method, phase, start, run.experiment.draw, config.train.ema
     )

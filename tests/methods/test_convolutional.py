@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from semad import experiment, splices
+from semad import splices
 from semad.errors import UserError
 from semad.methods import dense_discriminator, inpainting
 from semad.nets.dense import to_cells, to_pixels
 from semad.nets.mixture import GaussianMixture
+from semad.population import hparams
 from semad.training.state import init_population, member
 from semad.types import Batch
 from tests import tiny
@@ -144,7 +145,7 @@ def test_the_middle_of_a_window_does_not_depend_on_where_it_ends(name):
     run = tiny.prepare(name, model__init="xavier")
     weights = member(init_population(run.method, [0]), 0).ema
     image = jax.random.uniform(KEY, (1, 256, 224, 1), minval=-1, maxval=1)
-    scalars = {key: value[0] for key, value in experiment.hparams(run.config, run.method).items()}
+    scalars = {key: value[0] for key, value in hparams(run.config, run.method).items()}
     bound = run.method.bind(weights)
 
     def middle(shift):

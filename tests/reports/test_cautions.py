@@ -54,3 +54,10 @@ def test_a_rate_that_was_not_kept(interval, count):
     found = calibration_cautions({"rate": 0.05, "images": 40, "tile_test": test})
     assert len(found) == count
     assert all("10 % of the tiles" in text for text in found)
+
+
+def test_pixels_have_a_rate_of_their_own():
+    test = {"achieved": 0.1, "interval": [0.08, 0.2]}
+    record = {"rate": 0.1, "pixel_rate": 0.01, "images": 40, "pixel_test": test}
+    (found,) = calibration_cautions(record)
+    assert "1 % was asked for" in found

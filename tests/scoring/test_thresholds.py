@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from semad.scoring.thresholds import achieved, calibrate, conformal, share_above, threshold
+from semad.scoring.thresholds import (
+    Rates,
+    achieved,
+    calibrate,
+    conformal,
+    share_above,
+    threshold,
+)
 
 RNG = np.random.default_rng(1)
 
@@ -62,10 +69,11 @@ def test_intervals():
 
 def test_calibration_of_images():
     maps = [np.full((4, 4), float(level)) for level in range(9)]
-    limits, record = calibrate(maps, [one.max() for one in maps], 0.2)
+    limits, record = calibrate(maps, [one.max() for one in maps], Rates(0.2, 0.2))
     assert limits.image == 7  # the 8th of 9
     assert limits.pixel == 7  # rank 116 of 144, 16 pixels a level
     assert (record["images"], record["lowest_rate"]) == (9, pytest.approx(0.1))
+    assert calibrate(maps, [0.0] * 9, Rates(0.2, 0.5))[0].pixel == 4  # rank 73 of 144
     # Without the 8th or the 9th image the limit is 6, the level at rank 104 of 128.
     assert record["pixel"]["achieved"] == pytest.approx(2 / 9)
 
@@ -75,8 +83,8 @@ def test_whole_images_keep_the_rate_that_their_parts_were_calibrated_for():
     parts = RNG.normal(size=(4_000, 24))
     whole = RNG.normal(size=(4_000, 4)).max(axis=1)
     maps = [np.zeros((1, 1))] * 24
-    rate = 0.3
-    limits = np.array([calibrate(maps, row, rate, part=0.25)[0].image for row in parts])
+    rate, rates = 0.3, Rates(0.3, 0.05)
+    limits = np.array([calibrate(maps, row, rates, part=0.25)[0].image for row in parts])
     assert (whole > limits).mean() == pytest.approx(rate, abs=0.04)
-    record = calibrate(maps, parts[0], rate, part=0.25)[1]
+    record = calibrate(maps, parts[0], rates, part=0.25)[1]
     assert record["lowest_rate"] == pytest.approx(1 - (24 / 25) ** 4)

@@ -5,7 +5,6 @@ import signal
 
 import jax
 import numpy as np
-import optax
 import pytest
 
 from semad import backend, experiment
@@ -113,29 +112,15 @@ def test_a_checkpoint_holds_the_whole_state(name, whole):
     assert_same(state, experiment.restore(workdir, run.config, run.method))
 
 
-def with_gradient_descent(run):
-    """The run with plain gradient descent: Adam turns rounding into whole steps, where a gradient
-    is nothing but rounding (biases before batch normalisation)."""
-    phases = tuple(
-        phase._replace(updates=tuple(u._replace(optimizer=optax.identity()) for u in phase.updates))
-        for phase in run.method.phases
-    )
-    hparams = {
-        name: 1e-3 if name.startswith("lr_") else value
-        for name, value in run.method.hparams.items()
-    }
-    return run._replace(method=run.method._replace(phases=phases, hparams=hparams))
-
-
 @pytest.mark.parametrize(
     "name", ["autoencoder", "bigan", "fanogan"]
 )  # one net pair, a game, phases
 def test_a_population_is_its_members_whatever_the_plan(name, tmp_path):
     """Two members vmapped with several steps per dispatch, against each trained alone."""
-    run = with_gradient_descent(tiny.prepare(name, population__seeds=2, train__log_every=7))
+    run = tiny.with_gradient_descent(tiny.prepare(name, population__seeds=2, train__log_every=7))
     together = loop.train(run, tmp_path / "together", ALL_AT_ONCE)
     one_by_one = loop.train(run, tmp_path / "one_by_one", CPU)
-    second = with_gradient_descent(tiny.prepare(name, seed=1))
+    second = tiny.with_gradient_descent(tiny.prepare(name, seed=1))
     alone = loop.train(second, tmp_path / "second", CPU)
     assert_same(member(one_by_one, 1), member(alone, 0))
     firsts, seconds = (jax.tree.leaves(member(together, n).weights.params) for n in (0, 1))
