@@ -47,16 +47,16 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
     ids = [run.source.test_ids[i] for i in chosen]
     scorer, population = make_scorer(run.method, maps=True), members(run.config)
-    rows, total = [], [np.zeros(mask.shape, np.float32) for mask in masks]
+    rows, counts, total = [], [], [np.zeros(mask.shape, np.float32) for mask in masks]
     for number, (one, step) in enumerate(zip(population, state.step, strict=True)):
         own = experiment.scoring_member(run.config, run.method, state, number)
         test = _map(run, scorer, own, images, "mapping test images")
         holdout = _map(run, scorer, own, run.holdout.images, "mapping held-out normal images")
         own_figures, own_counts = _member(run, test, holdout, masks, name)
+        counts.append(own_counts)
         rows.append(one._asdict() | {"step": int(step)} | own_figures)
         total = [before + values for before, values in zip(total, test[name], strict=True)]
         if number == 0:
-            counts, edges = own_counts, pixels.bin_edges(test[name], masks)
             limit = own_figures["threshold"]["value"]
             _draw(folder, images, masks, ids, test[name], holdout[name], limit, name)
             whole = of_maps(
@@ -69,13 +69,12 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
     if rows[0]["auroc"] is not None:
         curves = {
             key: pixels.curve(one)
-            for key, one in ({f"{run.method.name} {name}": counts} | counted).items()
+            for key, one in ({f"{run.method.name} {name}": counts[0]} | counted).items()
         }
         figures.roc(folder / "roc.png", curves)
         figures.precision_recall(folder / "pr.png", curves)
-    np.savez_compressed(
-        folder / "scores.npz", image_ids=np.array(ids), edges=edges, **counts._asdict()
-    )
+    every = {str(number): one for number, one in enumerate(counts)} | counted
+    pixels.save(folder / "scores.npz", ids, every)
     alike = len(population) > 1 and len({one.variant for one in population}) == 1
     return (
         summary(rows, run.config.score.threshold_rule)

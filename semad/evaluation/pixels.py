@@ -6,6 +6,7 @@ bootstrap over images only adds rows.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,12 +35,14 @@ class Counts(NamedTuple):
       normal, anomalous: int64 (images, bins).
       overlap: (images, bins), summed over an image's defects, the share of the defect in the bin.
       defects: int64 (images,), connected anomalous regions.
+      edges: between the bins, (bins - 1,).
     """
 
     normal: np.ndarray
     anomalous: np.ndarray
     overlap: np.ndarray
     defects: np.ndarray
+    edges: np.ndarray
 
 
 def bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:
@@ -61,7 +64,7 @@ def count(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Counts:
         _count_one(np.searchsorted(edges, values, side="right"), mask, len(edges) + 1)
         for values, mask in zip(maps, masks, strict=True)
     ]
-    return Counts(*(np.stack(column) for column in zip(*rows, strict=True)))
+    return Counts(*(np.stack(column) for column in zip(*rows, strict=True)), edges)
 
 
 def _count_one(
@@ -73,6 +76,28 @@ def _count_one(
     overlap = np.bincount(inside, 1 / sizes[region], minlength=total)
     normal, anomalous = (np.bincount(part, minlength=total) for part in (bins[~mask], inside))
     return normal, anomalous, overlap, defects
+
+
+def save(path: Path, ids: Sequence[str], counts: dict[str, Counts]) -> None:
+    """Writes counts as arrays `<name>/<field>`, with the images' names as `image_ids`.
+
+    For raw scores of pixels each member would take as much room as all test images together.
+    """
+    arrays = {
+        f"{name}/{field}": values
+        for name, one in counts.items()
+        for field, values in one._asdict().items()
+    }
+    np.savez_compressed(path, image_ids=np.array(ids), **arrays)
+
+
+def load(path: Path) -> dict[str, Counts]:
+    """What `save` wrote: name -> Counts."""
+    with np.load(path, allow_pickle=False) as arrays:
+        names = dict.fromkeys(key.rpartition("/")[0] for key in arrays if "/" in key)
+        return {
+            name: Counts(*(arrays[f"{name}/{field}"] for field in Counts._fields)) for name in names
+        }
 
 
 def curve(counts: Counts) -> Curve:
@@ -126,7 +151,7 @@ def intervals(counts: Counts, seed: int) -> dict[str, list[float] | None]:
     samples = []
     for _ in range(RESAMPLES):
         rows = rng.integers(0, images, images)
-        samples.append(figures(Counts(*(part[rows] for part in counts))))
+        samples.append(figures(Counts(*(part[rows] for part in counts[:-1]), counts.edges)))
     tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
     result: dict[str, Any] = {}
     for name in samples[0]:

@@ -72,6 +72,18 @@ def test_figures_overlays_and_report(evaluated):
     assert "pixels of 4 images" in page
 
 
+def test_counts_of_every_member_and_baseline(evaluated):
+    result, workdir, _ = evaluated
+    counted = pixels.load(workdir / "evaluation/pixel/scores.npz")
+    assert counted.keys() == {"0", "1", *result["baselines"]}
+    for number, one in enumerate(result["members"]):
+        counts = counted[str(number)]
+        assert counts.normal.shape == (4, len(counts.edges) + 1)
+        assert counts.anomalous.sum() == result["n_anomalous"]
+        assert pixels.figures(counts)["auroc"] == one["auroc"]
+    assert counted["contrast"].normal.sum() == result["n_test"] - result["n_anomalous"]
+
+
 def test_the_choice_knows_no_test_label(evaluated, tmp_path):
     _, workdir, run = evaluated
     config = run.config.copy_and_resolve_references()
