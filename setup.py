@@ -47,6 +47,7 @@ setup(
     extras_require={
         "test": TEST,
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
+        "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmark_cpu.py
     },
 )

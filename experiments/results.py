@@ -15,6 +15,8 @@ from typing import Any
 import tables
 from tables import RESULTS, Result
 
+from semad.campaign import rounded
+
 README = RESULTS.parents[1] / "README.md"
 DATA = ("nanotwice", "nanofibres")  # in this order; the others follow by name
 INTRODUCTION = """# Results
@@ -33,16 +35,14 @@ def record(metrics: Path, name: str, command: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"run_{name}.json"
     about = {"name": name, "command": command}
-    path.write_text(json.dumps(about | _round(result), indent=1) + "\n")
+    path.write_text(json.dumps(about | rounded(_small(result)), indent=1) + "\n")
 
 
-def _round(value: Any) -> Any:
-    """Five digits are plenty, and without the transductive tables the files stay small."""
+def _small(value: Any) -> Any:
+    """Without the transductive tables, which are most of a file."""
     if isinstance(value, dict):
-        return {key: _round(part) for key, part in value.items() if key != "transductive"}
-    if isinstance(value, list):
-        return [_round(part) for part in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+        return {key: _small(part) for key, part in value.items() if key != "transductive"}
+    return [_small(part) for part in value] if isinstance(value, list) else value
 
 
 def load() -> list[Result]:

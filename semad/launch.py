@@ -77,6 +77,9 @@ def define_config_flag(argv: Sequence[str]) -> None:
     """
     named = any(arg.split("=")[0] in ("--config", "-config") for arg in argv)
     if named or any(arg.startswith(("-help", "--help")) for arg in argv):
+        path = (_value(argv, "config") or "").partition(":")[0]
+        # Configs import their neighbours as `configs.<name>`, whichever folder the script is in.
+        sys.path.append(str(Path(path).resolve().parent.parent))
         config_flags.DEFINE_config_file("config", help_string="config file, with :preset")
         return
     workdir = _value(argv, "workdir")
@@ -228,4 +231,5 @@ def _figures(values: dict) -> str:
         + (f" ± {format_figure(spread[key])}" if spread else "")
         for key, label in names.items()
     ]
-    return ", ".join(parts) + (f" ({len(values['members'])} seeds)" if spread else "")
+    seeds = len({member["seed"] for member in values.get("members", [])})
+    return ", ".join(parts) + (f" ({seeds} seeds)" if spread else "")

@@ -10,6 +10,7 @@ from semad import adversarial
 from semad import config as configs
 from semad.errors import UserError
 from semad.methods import METHODS
+from semad.overrides import override
 from semad.scoring.batched import Scoring, make_scorer
 from semad.training.state import init_population, init_state
 from semad.training.step import apply_update
@@ -71,21 +72,16 @@ def at(config: ml_collections.ConfigDict, point: str) -> ml_collections.ConfigDi
     Raises:
       UserError: for a key that the config does not have, or a value out of its range.
     """
-    own = config.copy_and_resolve_references()
-    for assignment in filter(None, point.split(",")):
-        key, _, text = (part.strip() for part in assignment.partition("="))
-        section, _, name = key.partition(".")
-        old = own.get(section, {}).get(name) if section in _SCALARS else None
-        if not isinstance(old, float):
+    assignments = [part.strip() for part in point.split(",") if part.strip()]
+    numbers = _numbers(config)
+    for assignment in assignments:
+        if assignment.partition("=")[0].strip() not in numbers:
             raise UserError(
                 f"config.population.points has {assignment!r}; members may differ in the numbers "
-                f"of: {', '.join(_numbers(config))}; for others make separate runs, as "
+                f"of: {', '.join(numbers)}; for others make separate runs, as "
                 "experiments/sweep.py does by itself"
             )
-        try:
-            own[section][name] = float(text)
-        except ValueError as error:
-            raise UserError(f"config.population.points: {assignment!r} is no number") from error
+    own = override(config, assignments)
     configs.validate(own)
     return own
 

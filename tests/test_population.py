@@ -60,7 +60,7 @@ def test_members_at_points():
     [
         ("anogan", "lr.encoder=1e-4", "may differ in the numbers of: lr.discriminator, lr.gener"),
         ("anogan", "model.width=0.5", "make separate runs"),
-        ("anogan", "lr.generator=fast", "is no number"),
+        ("anogan", "lr.generator=fast", "must be a float"),
         ("anogan", "lr.generator=11", "must be between 0 and 10"),
         ("anogan", "lr.generator=1e-4;lr.generator=1e-4", "names a point twice"),
         ("fanogan", "loss.clip=0.5", "makes another program of fanogan"),

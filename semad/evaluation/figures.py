@@ -188,6 +188,28 @@ def image_scores(path: Path | BinaryIO, scores: Sequence[float], threshold: floa
     figure.savefig(path, dpi=_DPI)
 
 
+def forest(path: Path, rows: Sequence[dict[str, Any]], figure: str, reference: str) -> None:
+    """A line per row of `statistics.compare`: the seeds' mean with its interval, and the reference.
+
+    Filled where the difference from the reference is beyond noise.
+    """
+    drawn = Figure(figsize=(6, 1 + 0.28 * len(rows)), layout="constrained")
+    axes = drawn.subplots()
+    for place, row in enumerate(reversed(rows)):
+        low, high = row[figure]["interval"]
+        p = row[figure].get("difference", {}).get("p_holm")
+        own = {"color": "black" if row["name"] == reference else "C0"}
+        axes.plot([low, high], [place, place], linewidth=1, **own)
+        filled = {} if p is not None and p < 0.05 else {"markerfacecolor": "white"}
+        axes.plot(row[figure]["mean"], place, marker="o", **own, **filled)
+        if row["name"] == reference:
+            axes.axvline(row[figure]["mean"], color="grey", linestyle=":", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)], fontsize="small")
+    axes.set_xlabel(f"{figure}: mean over seeds, 95 % interval over images")
+    axes.grid(axis="x", alpha=0.3)
+    drawn.savefig(path, dpi=_DPI)
+
+
 def tile_cases(path: Path, rows: dict[str, np.ndarray]) -> None:
     """Rows of tiles, each under its title: caption -> integers (N, P, P, C)."""
     rows = {name: tiles for name, tiles in rows.items() if len(tiles)}

@@ -41,7 +41,9 @@ def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) 
     """
     items = choose_items(run)
     settings = run.config.score
-    baselines = baseline_scores(run.source.test, items.test.items, run.draw.patch_size)
+    size = run.draw.patch_size
+    baselines = baseline_scores(run.source.test, items.test.items, size)
+    normal = baseline_scores(run.holdout.images, items.holdout, size)
     scored = _score(run, items, state)
     rows = [
         one._asdict()
@@ -76,7 +78,7 @@ def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) 
             settings.threshold_rate,
             first["threshold"]["value"],
         )
-    _write_scores(folder, run, items, scored)
+    _write_scores(folder, run, items, scored, {"baseline": baselines, "holdout_baseline": normal})
     _draw(folder, run, items, result, name, scored[0], baselines)
     return result
 
@@ -129,7 +131,11 @@ def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Score
 
 
 def _write_scores(
-    folder: Path, run: Experiment, items: Items, scored: list[tuple[Scores, Scores]]
+    folder: Path,
+    run: Experiment,
+    items: Items,
+    scored: list[tuple[Scores, Scores]],
+    others: dict[str, dict[str, np.ndarray]],
 ) -> None:
     """scores.npz: every raw score, (N,) or (members, N), beside labels and item ids."""
     arrays = {
@@ -142,6 +148,8 @@ def _write_scores(
         for name in scored[0][which].values:
             values = np.stack([pair[which].values[name] for pair in scored])
             arrays[f"{prefix}/{name}"] = values[0] if len(scored) == 1 else values
+    for prefix, values in others.items():
+        arrays |= {f"{prefix}/{name}": one for name, one in values.items()}
     np.savez_compressed(folder / "scores.npz", **arrays)
 
 

@@ -1,0 +1,138 @@
+"""Tables 51 to 55 of the thesis: a system under each combination of training tricks.
+
+python experiments/ablation.py --config configs/bigan.py:small --workdir runs/ablation_bigan \\
+    --config.data.dir=data/nanotwice
+
+All eight rows times `config.population.seeds` (3 unless given) are one population: vmapped on an
+accelerator, `config.population.together` at a time where memory is short, one by one on a CPU.
+What is trained or evaluated already is not done again, so the same command goes on after a stop.
+Writes table.md, table.csv, table.tex, figure.png and report.json into `<workdir>/ablation/`, and
+with `--record` the report into `experiments/results/`.
+
+Figures at a threshold are those of the config's rule, by default a quantile of held-out *normal*
+scores. The thesis takes percentiles of the *test* scores; those are given beside, at the percentile
+that belongs to `config.score.threshold_rate`.
+"""
+
+import json
+import sys
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import ml_collections
+from absl import app, flags
+
+from semad import campaign, launch
+from semad import config as configs
+from semad.adversarial import COMBINATIONS
+from semad.errors import UserError
+from semad.evaluation import entries, figures
+from semad.evaluation.statistics import compare, verdict
+from semad.files import write_text
+from semad.population import members
+from semad.reports import ablation
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SEEDS = 3
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of the population, and of the tables.")
+flags.DEFINE_string("record", None, "Keep the report as experiments/results/ablation_<name>.json.")
+
+
+def settle(config: ml_collections.ConfigDict) -> None:
+    """All combinations and several seeds, unless the config asks for some itself."""
+    if config.population.tricks == "none":
+        config.population.tricks = "all"
+    if config.population.seeds == 1:
+        config.population.seeds = SEEDS
+    if configs.combinations(config.population.tricks)[0] != "none":
+        raise UserError("config.population.tricks must begin with none, the row of comparison")
+
+
+def report(folder: Path, command: str) -> dict[str, Any]:
+    """What the tables show, from an evaluation of a population of tricks."""
+    result = entries.read(folder)
+    name = {tricks: ablation.title(tricks) for tricks in COMBINATIONS}
+    own = [one._replace(name=name[one.name]) for one in entries.variants(folder)]
+    rows = compare(own, name["none"])
+    percentile = f"{100 * (1 - result['config']['score']['threshold_rate']):g}"
+    for row in rows:
+        group = [one for one in result["members"] if name[one["tricks"]] == row["name"]]
+        row["transductive"] = _transductive(group, result["score"], percentile)
+        row["scores"] = {
+            key: {figure: mean(one["scores"][key][figure] for one in group) for figure in _RANKING}
+            for key in group[0]["scores"]
+        }
+    result["config"]["data"]["dir"] = None  # says nothing on another machine
+    return {
+        "command": command,
+        "system": result["method"],
+        "dataset": result["dataset"],
+        "protocol": result["protocol"],
+        "preset": result["config"]["preset"],
+        "score": result["score"],
+        "step": result["step"],
+        "seeds": sorted({one["seed"] for one in result["members"]}),
+        "n_test": result["n_test"],
+        "n_available": result["n_available"],
+        "n_anomalous": result["n_anomalous"],
+        "threshold": {
+            "rule": result["config"]["score"]["threshold_rule"],
+            "rate": result["config"]["score"]["threshold_rate"],
+        },
+        "percentile": percentile,
+        "verdict": verdict(rows, name["none"]),
+        "rows": rows,
+        "baselines": result["baselines"],
+        "training_seconds": result["training_seconds"],
+        "seconds": result["seconds"],
+        "versions": result["versions"],
+        "config": result["config"],
+    }
+
+
+_RANKING = ("auroc", "average_precision")
+
+
+def _transductive(group: list[dict[str, Any]], score: str, percentile: str) -> dict[str, float]:
+    tables = [one["scores"][score]["transductive"] for one in group]
+    if percentile not in tables[0]:
+        percentile = min(tables[0], key=lambda key: abs(float(key) - float(percentile)))
+    own = [table[percentile] for table in tables]
+    return {key: mean(one[key] for one in own) for key in ("precision", "recall", "f1")}
+
+
+def write(folder: Path, made: dict[str, Any]) -> None:
+    """The tables, the figure and the report."""
+    folder.mkdir(exist_ok=True)
+    write_text(folder / "table.md", ablation.markdown(made))
+    write_text(folder / "table.csv", ablation.comma_separated(made))
+    write_text(folder / "table.tex", ablation.latex(made))
+    write_text(folder / "report.json", json.dumps(made, indent=1) + "\n")
+    figures.forest(folder / "figure.png", made["rows"], "auroc", made["rows"][0]["name"])
+
+
+def main(argv: list[str]) -> None:
+    """Trains and evaluates what is missing, and writes the tables."""
+    with launch.one_line_errors():
+        if not FLAGS.workdir:
+            raise UserError("--workdir is missing; give a folder, like runs/ablation_bigan")
+        workdir, config = Path(FLAGS.workdir), FLAGS.config
+        settle(config)
+        folder = campaign.complete(workdir, config)
+        made = report(folder, " ".join(["python", *sys.argv]))
+        write(workdir / "ablation", made)
+        if FLAGS.record:
+            path = RESULTS / f"ablation_{FLAGS.record}.json"
+            write_text(path, json.dumps(campaign.rounded(made), indent=1) + "\n")
+        print(ablation.markdown(made) + "\n" + made["verdict"])
+        print(f"{len(members(config))} members; tables and figure: {workdir / 'ablation'}")
+
+
+if __name__ == "__main__":
+    launch.setup_logging()
+    with launch.one_line_errors():
+        launch.define_config_flag(sys.argv)
+        app.run(main, flags_parser=launch.parse_flags)

@@ -1,0 +1,110 @@
+"""Equal budgets for different systems: as many steps, as much time, or as many parameters.
+
+Steps and time are shared among a system's phases as its config shares its epochs, in whole epochs,
+at least one each; what came of it is in the results. Time is what one member's steps take here and
+now, measured before. Parameters are those of all networks, reached by `config.model.width`.
+"""
+
+import time
+from collections.abc import Sequence
+
+import jax
+import ml_collections
+
+from semad import experiment
+from semad import population as populations
+from semad.config_rules import EPOCHS
+from semad.data.patches import steps_per_epoch
+from semad.errors import UserError
+from semad.experiment import Experiment
+from semad.methods import METHODS
+from semad.training.state import init_population, init_state, parameter_count, phase_bounds
+from semad.training.step import make_program, phase_step
+
+KINDS = ("steps", "seconds", "parameters")
+_TIMED, _WARM = 10, 2  # steps
+_WIDTHS = (1 / 64, 16.0)
+
+
+def fit(config: ml_collections.ConfigDict, budget: dict[str, float]) -> ml_collections.ConfigDict:
+    """A copy of the config that keeps to a budget, as nearly as whole epochs allow.
+
+    Args:
+      config: of one system.
+      budget: of `KINDS`, not both steps and seconds; empty leaves the config as it is.
+
+    Raises:
+      UserError: for a budget that cannot be kept.
+    """
+    if "steps" in budget and "seconds" in budget:
+        raise UserError("a budget is of steps or of seconds, not of both")
+    fitted = config.copy_and_resolve_references()
+    if "parameters" in budget:
+        fitted.model.width = _width(fitted, budget["parameters"])
+    if not budget.keys() & {"steps", "seconds"}:
+        return fitted
+    run = experiment.prepare(fitted)
+    keys = _epoch_keys(run)
+    shares = [phase.epochs for phase in run.method.phases]
+    costs = _seconds_per_step(run) if "seconds" in budget else [1.0] * len(shares)
+    amount = budget.get("seconds", budget.get("steps", 0))
+    per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
+    unit = sum(share * cost for share, cost in zip(shares, costs, strict=True)) * per_epoch
+    for key, share in zip(keys, shares, strict=True):
+        section, name = key.split(".")
+        fitted[section][name] = max(1, round(share * amount / unit)) if share else 0
+    return fitted
+
+
+def parameters(config: ml_collections.ConfigDict) -> int:
+    """Of all networks of a system."""
+    method = METHODS[config.method](config)
+    return parameter_count(jax.eval_shape(lambda: init_state(method, 0)).weights.params)
+
+
+def _width(config: ml_collections.ConfigDict, wanted: float) -> float:
+    """The width with the number of parameters nearest to the wanted one, by bisection."""
+    low, high = _WIDTHS
+    trial = config.copy_and_resolve_references()
+
+    def count(width: float) -> int:
+        trial.model.width = width
+        return parameters(trial)
+
+    if not count(low) <= wanted <= count(high):
+        raise UserError(
+            f"{config.method} cannot have {wanted:,.0f} parameters; at widths from {low:g} to "
+            f"{high:g} it has {count(low):,} to {count(high):,}"
+        )
+    for _ in range(12):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if count(middle) < wanted else (low, middle)
+    return min((low, high), key=lambda width: abs(count(width) - wanted))
+
+
+def _epoch_keys(run: Experiment) -> Sequence[str]:
+    """The config's key for the epochs of each phase."""
+    keys = [key for key in EPOCHS if key.split(".")[1] in run.config.train]
+    epochs = [run.config.train[key.split(".")[1]] for key in keys]
+    if epochs != [phase.epochs for phase in run.method.phases]:
+        raise UserError(f"the phases of {run.method.name} do not follow {', '.join(keys)}")
+    return keys
+
+
+def _seconds_per_step(run: Experiment) -> list[float]:
+    """Of each phase, for one member, compilation aside."""
+    seconds = []
+    bounds = phase_bounds(run.method, steps_per_epoch(run.draw, run.train.pixels.shape[0]))
+    scalars = jax.tree.map(lambda values: values[:1], populations.hparams(run.config, run.method))
+    for phase, start, _ in bounds:
+        step = phase_step(run.method, phase, start, run.draw, run.config.train.ema)
+        program = make_program(step, 1)
+        state = init_population(run.method, [run.config.seed])
+        for number in range(_WARM + _TIMED):
+            if number == _WARM:
+                jax.block_until_ready(state)
+                begin = time.perf_counter()
+            state, _ = program(state, run.train, scalars)
+        jax.block_until_ready(state)
+        seconds.append((time.perf_counter() - begin) / _TIMED)
+    return seconds

@@ -1,0 +1,94 @@
+"""The thesis' ablation tables (51 to 55): a row per combination of tricks, in three formats."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+TITLES = {"none": "Normal", "IN+SL+LF": "LF + SL + IN"}
+"""Of rows, where the thesis writes them otherwise than `+` with spaces."""
+COLUMNS = {
+    "auroc": "AUROC",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1 score",
+}
+
+Report = dict[str, Any]
+"""What experiments/ablation.py writes; `rows` as `semad.evaluation.statistics.compare` has them."""
+
+
+def title(tricks: str) -> str:
+    """A row's name as the thesis writes it."""
+    return TITLES.get(tricks, tricks.replace("+", " + "))
+
+
+def markdown(report: Report) -> str:
+    """The table as the thesis lays it out, and beside it what it takes to judge it."""
+    head = [report["system"], *COLUMNS.values(), "AUROC − Normal", "p (Holm)"]
+    head.append(f"transductive P, R, F1 ({report['percentile']} %)")
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in report["rows"]:
+        cells = [row["name"], *(_spread(row[key]) for key in COLUMNS)]
+        cells += [*_difference(row["auroc"]), ", ".join(_figures(row["transductive"]))]
+        lines.append(_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def latex(report: Report) -> str:
+    """The thesis' table for booktabs: mean and standard deviation over the seeds."""
+    rows = [
+        " & ".join([row["name"], *(_spread(row[key], r"$\pm$") for key in COLUMNS)]) + r" \\"
+        for row in report["rows"]
+    ]
+    system = report["system"].replace("_", r"\_")
+    head = " & ".join([system, *COLUMNS.values()]) + r" \\"
+    body = [r"\begin{tabular}{lcccc}", r"\toprule", head, r"\midrule", *rows]
+    return "\n".join([*body, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def comma_separated(report: Report) -> str:
+    """A line per row, with means, deviations, intervals and differences of every figure."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(_flat(report["rows"][1])), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_flat(row) for row in report["rows"])
+    return file.getvalue()
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat = {"row": row["name"], "seeds": row["seeds"]}
+    for key in (*COLUMNS, "average_precision"):
+        one = row[key]
+        flat |= {key: one["mean"], f"{key}_std": one["std"]}
+        flat |= _ends(key, one["interval"])
+        if found := one.get("difference"):
+            flat[f"{key}_difference"] = found["value"]
+            flat |= _ends(f"{key}_difference", found["interval"])
+            flat[f"{key}_p_holm"] = found.get("p_holm")
+    return flat | {f"transductive_{key}": value for key, value in row["transductive"].items()}
+
+
+def _ends(key: str, interval: list[float] | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{key}_low": low, f"{key}_high": high}
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(one: dict[str, Any], sign: str = "±") -> str:
+    return f"{one['mean']:.3f}" + ("" if one["std"] is None else f" {sign} {one['std']:.3f}")
+
+
+def _difference(one: dict[str, Any]) -> list[str]:
+    found = one.get("difference")
+    if not found or not found["interval"]:
+        return ["–", "–"]
+    low, high = found["interval"]
+    return [f"{found['value']:+.3f} ({low:+.3f} to {high:+.3f})", f"{found['p_holm']:.3f}"]
+
+
+def _figures(values: dict[str, float]) -> list[str]:
+    return [f"{values[key]:.3f}" for key in ("precision", "recall", "f1")]

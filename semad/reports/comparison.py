@@ -1,0 +1,40 @@
+"""The ranking of several systems, as a table."""
+
+from typing import Any
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """A line per row of experiments/compare.py; in bold what is beyond noise from the reference."""
+    head = ("system", "score", "AUROC", "95 % over images", f"− {report['reference']}")
+    head += ("p (Holm)", "average precision", "F1", "parameters", "steps", "training, s")
+    lines = [_line(head), _line(("---",) * len(head))]
+    lines += [_line(_row(row)) for row in report["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def _row(row: dict[str, Any]) -> list[str]:
+    name = row["name"].replace("_", " ") + (" †" if row.get("subset") else "")
+    difference, p = "–", "–"
+    if (found := row["auroc"].get("difference")) and found["interval"]:
+        low, high = found["interval"]
+        difference = f"{found['value']:+.3f} ({low:+.3f} to {high:+.3f})"
+        p = f"{found['p_holm']:.3f}"
+        if found["p_holm"] < 0.05:
+            difference = f"**{difference}**"
+    low, high = row["auroc"]["interval"]
+    counts = [f"{row[key]:,.0f}" if key in row else "–" for key in _COUNTS]
+    figures = [_spread(row[key]) for key in ("average_precision", "f1")]
+    score = row.get("score", "–")
+    interval = f"{low:.3f} – {high:.3f}"
+    return [name, score, _spread(row["auroc"]), interval, difference, p, *figures, *counts]
+
+
+_COUNTS = ("parameters", "steps", "training_seconds")
+
+
+def _spread(one: dict[str, Any]) -> str:
+    return f"{one['mean']:.3f}" + ("" if one["std"] is None else f" ± {one['std']:.3f}")
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
