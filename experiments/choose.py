@@ -138,6 +138,10 @@ def correlations(rows: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
+def _kept(path: Path | None) -> list[dict[str, Any]]:
+    return json.loads(path.read_text())["rows"] if path and path.is_file() else []
+
+
 def main() -> None:
     """Prints the best setting of every run, the best run first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,8 +150,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="a seeded subset; 0: all")
     parser.add_argument("--purpose", help="for the ledger")
     parser.add_argument("--output", type=Path, help="a JSON file for all rows")
+    parser.add_argument("--keep", action="store_true", help="rows of other runs in --output")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
+    if arguments.keep:
+        named = {workdir.name for workdir in arguments.workdirs}
+        rows = [row for row in _kept(arguments.output) if row["run"] not in named]
     with one_line_errors():
         for workdir in tqdm(arguments.workdirs, unit="run"):
             rows += settings(workdir, arguments.truth, arguments.images, arguments.purpose)

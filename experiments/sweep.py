@@ -38,7 +38,6 @@ from semad.overrides import override
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATING = ("score.", "search.", "eval.", "select")
-SCALARS = ("lr.", "loss.")
 
 Point = tuple[str, ...]
 """`<key>=<value>`, one per axis of the grid."""
@@ -78,7 +77,8 @@ def axes(grid: list[str]) -> list[list[str]]:
 def plan(base: ml_collections.ConfigDict, grid: list[list[str]], workdir: Path) -> list[Job]:
     """The runs that a grid takes, the fewest that shapes allow."""
     scoring = [axis for axis in grid if axis[0].startswith(EVALUATING)]
-    scalars = [axis for axis in grid if axis[0].startswith(SCALARS)]
+    numbers = population.numbers(base)
+    scalars = [axis for axis in grid if axis[0].partition("=")[0] in numbers]
     others = [axis for axis in grid if axis not in scoring and axis not in scalars]
     jobs = []
     for other in itertools.product(*others):

@@ -73,12 +73,12 @@ def at(config: ml_collections.ConfigDict, point: str) -> ml_collections.ConfigDi
       UserError: for a key that the config does not have, or a value out of its range.
     """
     assignments = [part.strip() for part in point.split(",") if part.strip()]
-    numbers = _numbers(config)
+    known = numbers(config)
     for assignment in assignments:
-        if assignment.partition("=")[0].strip() not in numbers:
+        if assignment.partition("=")[0].strip() not in known:
             raise UserError(
                 f"config.population.points has {assignment!r}; members may differ in the numbers "
-                f"of: {', '.join(numbers)}; for others make separate runs, as "
+                f"of: {', '.join(known)}; for others make separate runs, as "
                 "experiments/sweep.py does by itself"
             )
     own = override(config, assignments)
@@ -86,7 +86,8 @@ def at(config: ml_collections.ConfigDict, point: str) -> ml_collections.ConfigDi
     return own
 
 
-def _numbers(config: ml_collections.ConfigDict) -> list[str]:
+def numbers(config: ml_collections.ConfigDict) -> list[str]:
+    """The keys of a config whose values members may differ in, if the method allows."""
     values = configs.flatten({name: config[name] for name in _SCALARS if name in config})
     return [key for key, value in values.items() if isinstance(value, float)]
 

@@ -37,9 +37,9 @@ def fit(images: Sequence[np.ndarray], patch_size: int, seed: int) -> Scorer:
     patches = np.asarray(normalise(cut_items(images, items, patch_size)))
     rows = patches.reshape(len(patches), -1)
     count = min(COMPONENTS, *rows.shape)
-    pca = PCA(count, svd_solver="randomized", random_state=seed).fit(rows)
+    pca = PCA(count, random_state=seed).fit(rows)
     means = MiniBatchKMeans(min(CENTRES, len(rows)), n_init=1, random_state=seed).fit(rows)
-    mean, basis = jnp.asarray(pca.mean_), jnp.asarray(pca.components_)
+    mean, basis = jnp.asarray(pca.mean_)[None], jnp.asarray(pca.components_)
     centres = jnp.asarray(means.cluster_centers_)
 
     def rebuild(x: jax.Array) -> dict[str, jax.Array]:

@@ -1,0 +1,191 @@
+"""Ablation, comparison and sweep: what is there is not done again, and tables say what it was."""
+
+import argparse
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from experiments import ablation, compare, sweep
+from semad import budget, campaign
+from semad.errors import UserError
+from semad.evaluation import entries, figures, statistics
+from semad.reports import ablation as tables
+from semad.reports import comparison
+from tests import tiny
+
+TINY = [
+    "data.name=digits",
+    "data.patch_size=16",
+    "model.width=0.03125",
+    "model.latent_dim=8",
+    "score.chunk=16",
+    "train.batch_size=16",
+    "train.epochs=1",
+    "score.stride=16",
+    "eval.max_items=60",
+    "eval.max_holdout_items=20",
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 25)
+        yield
+
+
+@pytest.fixture(scope="module")
+def population(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("population")
+    config = tiny.config("bigan", population__seeds=2, population__tricks="none,IN+SL+LF")
+    return config, workdir, campaign.complete(workdir, config)
+
+
+def test_what_is_there_is_not_done_again(population):
+    config, workdir, folder = population
+    before = (folder / "metrics.json").stat().st_mtime_ns
+    assert campaign.complete(workdir, config) == folder
+    assert (folder / "metrics.json").stat().st_mtime_ns == before
+    assert not folder.with_name("one_class.1").exists()
+    other = tiny.config("bigan", population__seeds=2, population__tricks="none,IN+SL+LF")
+    other.score.name = "l1"
+    again = campaign.complete(workdir, other, workdir / "by_l1")
+    assert entries.read(again)["score"] == "l1"
+    assert (folder / "metrics.json").stat().st_mtime_ns == before
+    other.train.batch_size = 8
+    with pytest.raises(UserError, match="config.train.batch_size"):
+        campaign.complete(workdir, other)
+
+
+def test_variants_are_what_the_metrics_say(population):
+    _, _, folder = population
+    result = entries.read(folder)
+    found = entries.variants(folder)
+    assert [entry.name for entry in found] == ["none", "IN+SL+LF"]
+    once = np.ones(result["n_test"])
+    tallies = [one for entry in found for one in entry.tallies]
+    for one, member in zip(tallies, result["members"], strict=True):
+        own = statistics.figures(one, once)
+        expected = [member[key] for key in statistics.FIGURES]
+        assert own == pytest.approx(expected, abs=1e-6)
+    assert entries.variants(folder, "l1")[0].tallies[0] is not None
+    with pytest.raises(UserError, match="no score 'l3'"):
+        entries.variants(folder, "l3")
+    for entry in entries.baselines(folder):
+        own = statistics.figures(entry.tallies[0], once)
+        key = entry.name.replace(" ", "_")
+        assert own[0] == pytest.approx(result["baselines"][key]["auroc"], abs=1e-6)
+
+
+def test_the_tables_of_an_ablation(population, tmp_path):
+    _, _, folder = population
+    made = ablation.report(folder, "python ...")
+    result = entries.read(folder)
+    assert [row["name"] for row in made["rows"]] == ["Normal", "LF + SL + IN"]
+    for row, part in zip(made["rows"], result["by_variant"].values(), strict=True):
+        for key in ("auroc", "precision", "recall", "f1"):
+            assert row[key]["mean"] == pytest.approx(part["mean"][key], abs=1e-6)
+            assert row[key]["std"] == pytest.approx(part["std"][key], abs=1e-6)
+    assert (made["seeds"], made["percentile"]) == ([0, 1], "95")
+    ablation.write(tmp_path, made)
+    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(made))
+    mean, std = (made["rows"][1]["auroc"][key] for key in ("mean", "std"))
+    assert f"| LF + SL + IN | {mean:.3f} ± {std:.3f} |" in (tmp_path / "table.md").read_text()
+    latex = (tmp_path / "table.tex").read_text()
+    assert rf"LF + SL + IN & {mean:.3f} $\pm$ {std:.3f} &" in latex
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[1]["auroc"]) == mean
+    assert rows[0]["auroc_difference"] == "" != rows[1]["auroc_difference"]
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+    assert "Normal" in made["verdict"]
+
+
+def test_an_ablation_asks_for_all_rows_and_three_seeds():
+    config = tiny.config("bigan")
+    ablation.settle(config)
+    assert (config.population.tricks, config.population.seeds) == ("all", 3)
+    config.population.tricks = "IN,none"
+    with pytest.raises(UserError, match="must begin with none"):
+        ablation.settle(config)
+
+
+def test_names_of_rows():
+    assert [tables.title(one) for one in ("none", "IN", "IN+SL", "IN+SL+LF")] == [
+        "Normal",
+        "IN",
+        "IN + SL",
+        "LF + SL + IN",
+    ]
+
+
+def test_a_comparison_with_equal_steps(tmp_path):
+    arguments = argparse.Namespace(
+        systems="anogan,autoencoder",
+        preset="smoke",
+        workdir=tmp_path,
+        seeds=2,
+        overrides=[*TINY, "data.normal_class=3"],
+    )
+    made = compare.report(arguments, {"steps": 8.0})
+    rows = {row["name"]: row for row in made["rows"]}
+    assert {"anogan", "autoencoder", "brightness", "pca_ssim", "kmeans_l2"} <= rows.keys()
+    assert rows["anogan"]["steps"] == rows["autoencoder"]["steps"] == 8 // 7 * 7
+    values = [row["auroc"]["mean"] for row in made["rows"]]
+    assert values == sorted(values, reverse=True)
+    assert made["reference"] in compare.FREE
+    assert rows["anogan"]["auroc"]["difference"]["interval"]
+    assert rows["autoencoder"]["parameters"] == budget.parameters(tiny.config("autoencoder"))
+    page = comparison.markdown(made)
+    assert f"| {rows['anogan']['auroc']['mean']:.3f} ± " in page
+    figures.forest(tmp_path / "ranking.png", made["rows"], "auroc", made["reference"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("steps", "must be like"), ("stages=3", "must be like")]
+)
+def test_a_budget_of_nothing_known(text, says):
+    with pytest.raises(UserError, match=says):
+        compare._allowance(text)
+
+
+GRID = ["lr.encoder=1e-4,1e-3", "loss.reconstruction=l1,l2", "score.name=l1,ssim"]
+
+
+def test_a_grid_takes_as_few_runs_as_shapes_allow(tmp_path):
+    jobs = sweep.plan(tiny.config("autoencoder"), sweep.axes(GRID), tmp_path)
+    # Rates train together; another loss is another program, and a score another evaluation.
+    assert [job.own for job in jobs] == [("loss.reconstruction=l1",), ("loss.reconstruction=l2",)]
+    assert jobs[0].config.population.points == "lr.encoder=1e-4;lr.encoder=1e-3"
+    assert [point for point, _ in jobs[0].evaluations] == [("score.name=l1",), ("score.name=ssim",)]
+
+
+def test_a_sweep_writes_a_row_per_point(tmp_path):
+    grid = sweep.axes(["lr.encoder=1e-4,1e-1", "score.name=l1,ssim"])
+    (job,) = sweep.plan(tiny.config("autoencoder", population__seeds=2), grid, tmp_path)
+    rows = sweep.complete(job)
+    sweep._write(tmp_path, rows)
+    assert len(rows) == 4
+    assert {(row["lr.encoder"], row["score"]) for row in rows} == {
+        (rate, score) for rate in ("1e-4", "1e-1") for score in ("l1", "ssim")
+    }
+    assert all(row["seeds"] == 2 and row["auroc_std"] is not None for row in rows)
+    first, second = (row["auroc"] for row in rows if row["score"] == "ssim")
+    assert first != second
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored["rows"] == json.loads(json.dumps(rows))
+
+
+@pytest.mark.parametrize("grid", ["lr.encoder", "lr.encoder="])
+def test_a_grid_without_values(grid):
+    with pytest.raises(UserError, match="must be like"):
+        sweep.axes([grid])
+
+
+def test_a_command_per_run(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["sweep.py", "--config", "c", "--slurm", "a=1", "--grid", "g"])
+    assert sweep._command(2) == [
+        *("python", "sweep.py", "--only", "2", "--config", "c", "--grid", "g"),
+    ]
