@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,12 +35,13 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     import numpy as np
 
     from semad import experiment
+    from semad.overrides import named
     from semad.population import hparams
     from semad.scoring.batched import Scoring, make_scorer
     from semad.scoring.maps import anomaly_maps, cover, positions
     from semad.training.state import init_population, member
 
-    config = import_module(f"configs.{method}").get_config("small")
+    config = named(method, "small")
     built, size = experiment.build(config), config.data.patch_size
     scorer = make_scorer(built, maps=True)
     weights = member(init_population(built, [0]), 0).ema

@@ -18,7 +18,6 @@ a subset) are compared with the baselines on these items, and marked †.
 import argparse
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 
 from semad import backend, budget, campaign, experiment, launch
 from semad import config as configs
+from semad.errors import UserError
 from semad.evaluation import entries, figures, learned_baselines, pixels, statistics
 from semad.evaluation.items import choose_items
 from semad.evaluation.protocols import resolve, subset
@@ -35,13 +35,12 @@ from semad.evaluation.validator import rank, try_on
 from semad.experiment import Experiment
 from semad.files import write_text
 from semad.methods import METHODS
-from semad.overrides import override
+from semad.overrides import ROOT, named
 from semad.reports import comparison
 from semad.scoring.batched import score_items
 from semad.scoring.maps import cover, map_images, smooth
 from semad.scoring.thresholds import threshold
 
-ROOT = Path(__file__).resolve().parent.parent
 FREE = ("brightness", "contrast", "local minimum")
 
 
@@ -74,7 +73,7 @@ def _allowance(text: str) -> dict[str, float]:
     if len(parts) != len([part for part in text.split(",") if part]) or parts.keys() - set(
         budget.KINDS
     ):
-        raise launch.UserError(
+        raise UserError(
             f"--budget is {text!r}; it must be like steps=1000 or seconds=60,parameters=500000"
         )
     return {key: float(value) for key, value in parts.items()}
@@ -141,12 +140,7 @@ def _auroc(entry: Entry) -> float:
 def _config(
     name: str, arguments: argparse.Namespace, allowance: dict[str, float], workdir: Path
 ) -> ml_collections.ConfigDict:
-    sys.path.append(str(ROOT))
-    try:
-        module = import_module(f"configs.{name}")
-    except ModuleNotFoundError as error:
-        raise launch.UserError(f"--systems has {name!r}; there is no configs/{name}.py") from error
-    config = override(module.get_config(arguments.preset), arguments.overrides)
+    config = named(name, arguments.preset, arguments.overrides)
     config.population.seeds = arguments.seeds
     if not (workdir / "config.json").is_file():
         return budget.fit(config, allowance)

@@ -22,7 +22,6 @@ import itertools
 import json
 import shlex
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +33,8 @@ from semad.errors import UserError
 from semad.evaluation import entries
 from semad.evaluation.results import FIGURES, summary, variant
 from semad.files import write_text
-from semad.overrides import override
+from semad.overrides import named, override
 
-ROOT = Path(__file__).resolve().parent.parent
 EVALUATING = ("score.", "search.", "eval.", "select")
 
 Point = tuple[str, ...]
@@ -191,12 +189,7 @@ def main() -> None:
 
 def _base(arguments: argparse.Namespace) -> ml_collections.ConfigDict:
     path, _, preset = arguments.config.partition(":")
-    sys.path.append(str(ROOT))
-    try:
-        module = import_module(f"configs.{Path(path).stem}")
-    except ModuleNotFoundError as error:
-        raise UserError(f"--config: there is no {path}; they are in configs/") from error
-    config = override(module.get_config(*([preset] if preset else [])), arguments.overrides)
+    config = named(path, preset, arguments.overrides)
     configs.validate(config)
     return config
 

@@ -1,13 +1,45 @@
 """Config values given as text, such as `lr.generator=1e-4`, for many configs at once."""
 
+import sys
 from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
 
 import ml_collections
 
 from semad.config_rules import OPTIONAL
 from semad.errors import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
+"""A clone of semad, which has configs/ beside the package."""
+
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def named(
+    name: str, preset: str = "", assignments: Iterable[str] = ()
+) -> ml_collections.ConfigDict:
+    """The config of `configs/<name>.py`, from wherever a script is run.
+
+    Args:
+      name: of the file; a path to it, or without its suffix.
+      preset: the config's own default if empty.
+      assignments: see `override`.
+
+    Raises:
+      UserError: when there is no such file or preset, or for what `override` does not take.
+    """
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    try:
+        module = import_module(f"configs.{Path(name).stem}")
+    except ModuleNotFoundError as error:
+        raise UserError(f"there is no configs/{Path(name).stem}.py") from error
+    try:
+        config = module.get_config(*([preset] if preset else []))
+    except ValueError as error:
+        raise UserError(f"configs/{Path(name).stem}.py: {error}") from error
+    return override(config, assignments)
 
 
 def override(

@@ -4,7 +4,7 @@ import pytest
 
 from configs import bigan
 from semad.errors import UserError
-from semad.overrides import override
+from semad.overrides import named, override
 
 
 def test_values_of_every_type():
@@ -43,3 +43,13 @@ def test_values_of_every_type():
 def test_what_is_not_taken(assignment, says):
     with pytest.raises(UserError, match=says):
         override(bigan.get_config("smoke"), [assignment])
+
+
+def test_a_config_by_its_name():
+    own = named("configs/bigan.py", "smoke", ["train.epochs=7"])
+    assert (own.method, own.preset, own.train.epochs) == ("bigan", "smoke", 7)
+    assert named("bigan").preset == "thesis"
+    with pytest.raises(UserError, match="there is no configs/gan.py"):
+        named("gan")
+    with pytest.raises(UserError, match="no preset 'tiny'"):
+        named("bigan", "tiny")

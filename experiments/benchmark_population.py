@@ -1,0 +1,116 @@
+"""What a population costs: the time of 8 members over that of 1, and the time to compile them.
+
+python experiments/benchmark_population.py --output experiments/results/benchmark_population.json
+
+For each system a training step of 1, 2, 4 and 8 members, vmapped in one program and one by one, all
+in one process and interleaved, medians; on an accelerator several steps per dispatch, as in
+training. Compilation is that of the program for so many members, without the persistent cache.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jax
+
+from semad import backend, config, experiment, population
+from semad.files import write_text
+from semad.launch import one_line_errors
+from semad.overrides import named, override
+from semad.training.state import init_population, split
+from semad.training.step import make_program, phase_step
+
+MEMBERS = (1, 2, 4, 8)
+REPEATS = 7
+Call = Callable[[], float]
+"""Trains one dispatch and returns its seconds."""
+
+
+def _trainer(run: Any, members: int, together: bool, steps: int) -> tuple[Call, float]:
+    """A call that trains, and the seconds that compiling it took."""
+    first = run.method.phases[0]
+    step = phase_step(run.method, first, 0, run.draw, run.config.train.ema)
+    program, size = make_program(step, steps), members if together else 1
+    groups = split(init_population(run.method, list(range(members))), size)
+    scalars = population.hparams(override(run.config, [f"population.seeds={members}"]), run.method)
+    rows = split(scalars, size)
+    start = time.perf_counter()
+    program.lower(groups[0], run.train, rows[0]).compile()
+    compiled = time.perf_counter() - start
+
+    def call() -> float:
+        begin = time.perf_counter()
+        for number, own in enumerate(rows):
+            groups[number], _ = program(groups[number], run.train, own)
+        jax.block_until_ready(groups)
+        return time.perf_counter() - begin
+
+    return call, compiled
+
+
+def measure(system: str, preset: str, overrides: list[str]) -> list[dict[str, Any]]:
+    """The cases of one system."""
+    run = experiment.prepare(named(system, preset, overrides))
+    steps = backend.plan().steps_per_dispatch
+    kinds = [(members, together) for members in MEMBERS for together in (True, False)]
+    kinds.remove((1, False))
+    made = {kind: _trainer(run, *kind, steps) for kind in kinds}
+    seconds: dict[tuple[int, bool], list[float]] = {kind: [] for kind in kinds}
+    for _ in range(REPEATS + 1):  # the first dispatch compiles
+        for kind, (call, _) in made.items():
+            seconds[kind].append(call())
+    one = median(seconds[1, True][1:])
+    return [
+        {
+            "method": system,
+            "members": members,
+            "together": together,
+            "milliseconds": round(1e3 * median(seconds[members, together][1:]) / steps, 2),
+            "ratio": round(median(seconds[members, together][1:]) / one, 2),
+            "compile_seconds": round(made[members, together][1], 1),
+        }
+        for members, together in kinds
+    ]
+
+
+def main() -> None:
+    """All systems, a line per case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--systems", default="anogan,bigan,alad,ganomaly,skip_ganomaly")
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("overrides", nargs="*", default=["data.name=nanofibres"])
+    arguments = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    say = partial(print, flush=True)
+    with one_line_errors():
+        for system in arguments.systems.split(","):
+            for row in measure(system, arguments.preset, arguments.overrides):
+                rows.append(row)
+                how = "together" if row["together"] else "one by one"
+                say(
+                    f"{system:<14} {row['members']} {how:<11} {row['milliseconds']:9.1f} ms, "
+                    f"{row['ratio']:5.2f} of one; compiled in {row['compile_seconds']:5.1f} s"
+                )
+    if arguments.output:
+        report = {
+            "command": "python experiments/benchmark_population.py",
+            "preset": arguments.preset,
+            "overrides": arguments.overrides,
+            "cores": len(os.sched_getaffinity(0)),
+            "machine": platform.processor() or platform.machine(),
+            "cases": rows,
+            "versions": config.versions(),
+        }
+        write_text(arguments.output, json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
