@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ablation_tables
 import tables
 from tables import RESULTS, Result
 
@@ -64,12 +65,18 @@ def pages() -> dict[Path, str]:
         "results": tables.summary(results),
         "detection": tables.detection(results),
         "mapping": tables.mapping(),
+        "ablation": ablation_tables.summary(),
     }
     for name, table in made.items():
         opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
         start, end = text.index(opening) + len(opening), text.index(closing)
         text = f"{text[:start]}\n{table}{text[end:]}"
-    return {README: text, RESULTS / "README.md": INTRODUCTION + tables.details(results)}
+    whole = INTRODUCTION + tables.details(results)
+    if ablations := ablation_tables.details():
+        whole += f"\n## Ablation of the training tricks\n\n{ablations}"
+    if comparisons := ablation_tables.comparisons():
+        whole += f"\n## Comparisons with equal budgets\n\n{comparisons}"
+    return {README: text, RESULTS / "README.md": whole}
 
 
 def main() -> None:
