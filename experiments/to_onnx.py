@@ -37,8 +37,9 @@ def main() -> None:
     patches = np.stack([image[:size, :size] for image in detector.holdout_[:5]])
     expected = jax.device_get(scoring_function(detector)(patches))
     # jax2onnx wants constants that NumPy holds; the bare numbers of the key draw the same.
-    key = jax.random.key_data(detector.scoring_.key)
-    detector.scoring_ = detector.scoring_._replace(key=key)
+    detector.members_ = [
+        member._replace(key=jax.random.key_data(member.key)) for member in detector.members_
+    ]
     names = ["map", *sorted(expected["scores"])]  # in JAX's order of dicts
     model = to_onnx(
         scoring_function(detector),

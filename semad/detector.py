@@ -26,7 +26,7 @@ from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.patches import Holdout
 from semad.errors import UserError
 from semad.evaluation.selection import apply, measure, select
-from semad.scoring.batched import check_finite, make_scorer
+from semad.scoring.batched import check_finite, make_scorer, together
 from semad.scoring.maps import cover, map_images
 from semad.scoring.regions import image_score, segment
 from semad.scoring.remembered import recall, remember
@@ -46,7 +46,7 @@ class Detector(BaseEstimator):
 
     Attributes:
       method_: the system.
-      scoring_: the weights and scalars that score.
+      members_: the weights and scalars that score, of one member or of all.
       config_: what scores, with the choice of `config.select` made.
       selection_: that choice, see `semad.evaluation.selection`; None where there was none to make.
       holdout_: normal images that training did not see, (H, W, C) each.
@@ -105,24 +105,25 @@ class Detector(BaseEstimator):
             state = train(run, workdir, measure=measure(run))
             if config.eval.checkpoint == "best":
                 state = experiment.restore(workdir, config, run.method)
-        return self._adopt(config, run.method, state, 0, run.holdout)
+        return self._adopt(config, run.method, state, run.holdout)
 
     def _adopt(
         self,
         config: ml_collections.ConfigDict,
         method: Method,
         state: TrainState,
-        number: int,
         holdout: Holdout,
     ) -> "Detector":
         self.method_ = method
-        self.scoring_ = experiment.scoring_member(config, method, state, number)
+        self.members_ = [
+            experiment.scoring_member(config, method, state, number)
+            for number in population.in_use(config)
+        ]
         self.holdout_, self.holdout_part_ = holdout
-        self._scorer = make_scorer(method, maps=True)
+        self._scorer = together(make_scorer(method, maps=True))
         self._origin = {
             "checkpoint": config.eval.checkpoint,
-            "step": int(state.step[number]),
-            "member": number,
+            "step": int(state.step[0]),
             "search": configs.flatten(config.get("search", {})),
         }
         self.selection_ = self._select(config)
@@ -136,13 +137,13 @@ class Detector(BaseEstimator):
         origin = self._origin | configs.flatten(config.score)
         if found := recall(self.workdir, "selection", origin):
             return found
-        found = select(config, self.method_, self.scoring_, self.holdout_)
+        found = select(config, self.method_, self.members_, self.holdout_)
         remember(self.workdir, "selection", origin, found)
         return found
 
     @cached_property
     def _calibrated(self) -> tuple[Thresholds, dict[str, Any]]:
-        check_is_fitted(self, "scoring_")
+        check_is_fitted(self, "members_")
         settings = self.config_.score
         origin = self._origin | configs.flatten(settings)
         if found := recall(self.workdir, "calibration", origin):
@@ -175,7 +176,7 @@ class Detector(BaseEstimator):
           ValueError: for another shape, dtype or range.
           UserError: for a score that is not finite.
         """
-        check_is_fitted(self, "scoring_")
+        check_is_fitted(self, "members_")
         return next(self._maps([from_array(image, self.config_.data.channels)]))
 
     def segment(self, image: np.ndarray) -> np.ndarray:
@@ -203,7 +204,7 @@ class Detector(BaseEstimator):
         Raises:
           ValueError: for another shape, dtype or range.
         """
-        check_is_fitted(self, "scoring_")
+        check_is_fitted(self, "members_")
         images = from_arrays(X, self.config_.data.channels)
         return np.array([self.score_map(values) for values in self._maps(images)])
 
@@ -227,7 +228,7 @@ class Detector(BaseEstimator):
             ]
         maps = map_images(
             self._scorer,
-            self.scoring_,
+            self.members_,
             images,
             cover(config, self.method_),
             smoothing=config.score.smoothing,
@@ -238,14 +239,11 @@ class Detector(BaseEstimator):
             yield one[name]
 
 
-def load(
-    workdir: str | Path, member: int = 0, config: ml_collections.ConfigDict | None = None
-) -> Detector:
+def load(workdir: str | Path, config: ml_collections.ConfigDict | None = None) -> Detector:
     """Restores a trained run; its data are not needed.
 
     Args:
       workdir: of a run that `main.py` or `Detector.fit` trained.
-      member: of the population, by number.
       config: the run's config with other values in `config.score`; None for its own.
 
     Raises:
@@ -258,16 +256,14 @@ def load(
         configs.check_same_run(workdir, config)
     config = stored if config is None else config
     _check(config)
-    count = len(population.members(config))
-    if not 0 <= member < count:
-        raise UserError(f"{workdir} holds {count} members, from 0 on; there is no {member}")
     method = experiment.build(config)
     holdout = experiment.load_holdout(workdir)
     state = experiment.restore(workdir, config, method)
-    return Detector(config, workdir)._adopt(config, method, state, member, holdout)
+    return Detector(config, workdir)._adopt(config, method, state, holdout)
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
+    population.in_use(config)
     experiment.check_stride(config)
     if config.score.threshold_rule == "transductive":
         raise UserError(

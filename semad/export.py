@@ -16,7 +16,7 @@ from semad.data.patches import tile_items
 from semad.detector import Detector
 from semad.errors import UserError
 from semad.files import check_replaceable, new_folder, write_bytes, write_text
-from semad.scoring.batched import make_scorer, score_items
+from semad.scoring.batched import make_scorer, score_items, together
 from semad.scoring.thresholds import conformal
 
 PLATFORMS = ("cpu", "cuda")
@@ -30,11 +30,11 @@ def scoring_function(detector: Detector) -> Callable[[jax.Array], dict[str, Any]
     `scores` is score name -> float32 (N,); `map`, float32 (N, P, P), what the detector's score says
     of each pixel.
     """
-    scorer, member = make_scorer(detector.method_, maps=True), detector.scoring_
+    scorer = together(make_scorer(detector.method_, maps=True))
     name = experiment.score_name(detector.config_, detector.method_)
 
     def score(patches: jax.Array) -> dict[str, Any]:
-        evidence = scorer(member, patches)
+        evidence = scorer(detector.members_, patches)
         values = evidence.maps.get(name, evidence.scores[name][:, None, None])
         return {"scores": evidence.scores, "map": jnp.broadcast_to(values, patches.shape[:3])}
 
@@ -99,8 +99,8 @@ def _patch_threshold(detector: Detector) -> float:
     config = detector.config_
     size = config.data.patch_size
     scored = score_items(
-        make_scorer(detector.method_),
-        detector.scoring_,
+        together(make_scorer(detector.method_)),
+        detector.members_,
         detector.holdout_,
         tile_items(detector.holdout_, size, size),
         patch_size=size,

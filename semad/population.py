@@ -54,6 +54,27 @@ def seeds(config: ml_collections.ConfigDict) -> list[int]:
     return [member.seed for member in members(config)]
 
 
+def in_use(config: ml_collections.ConfigDict) -> list[int]:
+    """The numbers of the members that score, by `config.score.member`.
+
+    Raises:
+      UserError: when there is no such member, or members that trained differently would be mixed.
+    """
+    found, number = members(config), config.score.member
+    if number >= len(found):
+        raise UserError(
+            f"config.score.member is {number}, but the run has {len(found)} members, from 0 on"
+        )
+    if number >= 0:
+        return [number]
+    if len({member.variant for member in found}) > 1:
+        raise UserError(
+            "the run's members were trained differently, so the mean of their maps means nothing; "
+            f"set --config.score.member, from 0 to {len(found) - 1}"
+        )
+    return list(range(len(found)))
+
+
 def points(config: ml_collections.ConfigDict) -> list[str]:
     """The points that `config.population.points` names, separated by semicolons; one if none.
 

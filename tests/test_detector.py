@@ -92,12 +92,14 @@ def test_loading_with_other_settings_of_the_score(source, workdir):
     assert other.anomaly_map(source.test[0]).max() <= 2  # 1 - SSIM
 
 
-def test_what_cannot_be_loaded(workdir, tmp_path):
+def test_what_cannot_be_loaded(detector, workdir, tmp_path):
     with pytest.raises(UserError, match="no run here"):
         semad.load(tmp_path)
-    with pytest.raises(UserError, match="members"):
-        semad.load(workdir, member=1)
     config = configs.load(workdir)
+    config.score.member = 1
+    with pytest.raises(UserError, match="the run has 1 members, from 0 on"):
+        semad.load(workdir, config=config)
+    config.score.member = -1
     config.seed = 5
     with pytest.raises(UserError, match=r"config\.seed"):
         semad.load(workdir, config=config)
@@ -120,7 +122,7 @@ def test_thresholds_are_remembered(source, workdir, monkeypatch):
     first = semad.load(workdir).thresholds_
     assert path.is_file()
     config = configs.load(workdir)
-    config.score.threshold_rate = 0.5
+    config.score.pixel_rate = 0.5
     assert semad.load(workdir, config=config).thresholds_ != first  # of these settings
     assert semad.load(workdir).thresholds_ == first
     again = semad.load(workdir)
@@ -162,8 +164,9 @@ def test_settings_that_make_no_map(workdir):
 
 def test_a_score_that_is_not_finite_is_no_verdict(source, workdir):
     broken = semad.load(workdir)
-    weights = jax.tree.map(lambda leaf: leaf * np.nan, broken.scoring_.weights)
-    broken.scoring_ = broken.scoring_._replace(weights=weights)
+    (member,) = broken.members_
+    weights = jax.tree.map(lambda leaf: leaf * np.nan, member.weights)
+    broken.members_ = [member._replace(weights=weights)]
     with pytest.raises(UserError, match="not finite"):
         broken.predict(source.test)
 
@@ -245,3 +248,28 @@ def test_in_a_pipeline_under_cross_validation(items):
     assert scores.shape == (2,)
     assert scores.min() > 0.6
     assert clone(pipeline).named_steps["d"].config == config
+
+
+def test_all_members_score_together(tmp_path):
+    config = tiny.config("autoencoder", population__seeds=3, **SETTINGS)
+    source = data.load(config.data)
+    together = semad.Detector(config, tmp_path).fit(source.train)
+    maps = []
+    for number in range(3):
+        maps.append(semad.load(tmp_path, config=_of(tmp_path, number)).anomaly_map(source.test[0]))
+    assert not np.allclose(maps[0], maps[1])
+    np.testing.assert_allclose(
+        together.anomaly_map(source.test[0]), np.mean(maps, axis=0), rtol=1e-4, atol=1e-6
+    )
+
+
+def _of(workdir, number):
+    config = configs.load(workdir)
+    config.score.member = number
+    return config
+
+
+def test_members_that_differ_are_not_mixed(tmp_path):
+    config = tiny.config("anogan", population__tricks="none,IN", **SETTINGS)
+    with pytest.raises(UserError, match="set --config.score.member, from 0 to 1"):
+        semad.Detector(config, tmp_path).fit(data.load(config.data).train)

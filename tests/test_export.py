@@ -49,7 +49,8 @@ def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_pat
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    evidence = make_scorer(detector.method_, maps=True)(detector.scoring_, patches)
+    (member,) = detector.members_
+    evidence = make_scorer(detector.method_, maps=True)(member, patches)
     expected = evidence.scores
     about = json.loads((tmp_path / "a/model.json").read_text())
     with np.load(tmp_path / "scores.npz") as found:
@@ -68,9 +69,7 @@ def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_pat
     assert len(tiles) >= 16
     scores = np.concatenate(
         [
-            make_scorer(detector.method_)(detector.scoring_, tiles[i : i + 16]).scores[
-                about["score"]
-            ]
+            make_scorer(detector.method_)(member, tiles[i : i + 16]).scores[about["score"]]
             for i in range(0, len(tiles), 16)
         ]
     )

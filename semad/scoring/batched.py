@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -43,8 +43,11 @@ class Scoring(NamedTuple):
     key: jax.Array
 
 
-Scorer = Callable[[Scoring, jax.Array], Evidence]
-"""(member, patches (N, P, P, C) of integers) -> Evidence, compiled for one N."""
+Scorer = Callable[[Any, jax.Array], Evidence]
+"""(member, patches (N, P, P, C) of integers) -> Evidence, compiled for one N.
+
+The member is a `Scoring`, or a sequence of them for a scorer by several `together`.
+"""
 
 
 class Scores(NamedTuple):
@@ -77,6 +80,20 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
         functions = {name: losses.RESIDUAL_MAPS[name] for name in residuals}
         every = {name: function(images, rebuilt) for name, function in functions.items()}
         return Evidence(scores | own, every | (pixels or {}), rebuilt)
+
+    return score
+
+
+def together(scorer: Scorer) -> Scorer:
+    """A scorer by several members at once: the mean of all that they say.
+
+    Maps are blended of patches and smoothed by sums alone, so that a map by this scorer is the mean
+    of the members' maps.
+    """
+
+    def score(members: Sequence[Scoring], patches: jax.Array) -> Evidence:
+        parts = [scorer(member, patches) for member in members]
+        return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *parts)
 
     return score
 
