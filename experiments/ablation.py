@@ -3,15 +3,15 @@
 python experiments/ablation.py --config configs/bigan.py:small --workdir runs/ablation_bigan \\
     --config.data.dir=data/nanotwice
 
-All eight rows times `config.population.seeds` (3 unless given) are one population: vmapped on an
+All eight rows times `config.population.seeds` (3 where it is 1) are one population: vmapped on an
 accelerator, `config.population.together` at a time where memory is short, one by one on a CPU.
 What is trained or evaluated already is not done again, so the same command goes on after a stop.
 Writes table.md, table.csv, table.tex, figure.png and report.json into `<workdir>/ablation/`, and
 with `--record` the report into `experiments/results/`.
 
 Figures at a threshold are those of the config's rule, by default a quantile of held-out *normal*
-scores. The thesis takes percentiles of the *test* scores; those are given beside, at the percentile
-that belongs to `config.score.threshold_rate`.
+scores. The thesis takes percentiles of the *test* scores; those are given beside, at the nearest to
+what `config.score.threshold_rate` leaves.
 """
 
 import json
@@ -42,7 +42,13 @@ flags.DEFINE_string("record", None, "Keep the report as experiments/results/abla
 
 
 def settle(config: ml_collections.ConfigDict) -> None:
-    """All combinations and several seeds, unless the config asks for some itself."""
+    """All combinations unless the config names some, and three seeds unless it asks for more.
+
+    Raises:
+      UserError: for a population without a row to compare with.
+    """
+    if config.population.points:
+        raise UserError("config.population.points is for sweeps; an ablation is of tricks alone")
     if config.population.tricks == "none":
         config.population.tricks = "all"
     if config.population.seeds == 1:
@@ -57,7 +63,7 @@ def report(folder: Path, command: str) -> dict[str, Any]:
     name = {tricks: ablation.title(tricks) for tricks in COMBINATIONS}
     own = [one._replace(name=name[one.name]) for one in entries.variants(folder)]
     rows = compare(own, name["none"])
-    percentile = f"{100 * (1 - result['config']['score']['threshold_rate']):g}"
+    percentile = _percentile(result)
     for row in rows:
         group = [one for one in result["members"] if name[one["tricks"]] == row["name"]]
         row["transductive"] = _transductive(group, result["score"], percentile)
@@ -96,27 +102,39 @@ def report(folder: Path, command: str) -> dict[str, Any]:
 _RANKING = ("auroc", "average_precision")
 
 
-def _transductive(group: list[dict[str, Any]], score: str, percentile: str) -> dict[str, float]:
-    tables = [one["scores"][score]["transductive"] for one in group]
-    if percentile not in tables[0]:
-        percentile = min(tables[0], key=lambda key: abs(float(key) - float(percentile)))
-    own = [table[percentile] for table in tables]
+def _percentile(result: dict[str, Any]) -> str | None:
+    """The thesis' percentile nearest to the rate asked for; None of maps, which have none."""
+    table = result["members"][0]["scores"][result["score"]].get("transductive")
+    wanted = 100 * (1 - result["config"]["score"]["threshold_rate"])
+    return min(table, key=lambda key: abs(float(key) - wanted)) if table else None
+
+
+def _transductive(
+    group: list[dict[str, Any]], score: str, percentile: str | None
+) -> dict[str, float]:
+    if percentile is None:
+        return {}
+    own = [one["scores"][score]["transductive"][percentile] for one in group]
     return {key: mean(one[key] for one in own) for key in ("precision", "recall", "f1")}
 
 
 def write(folder: Path, made: dict[str, Any]) -> None:
-    """The tables, the figure and the report."""
-    folder.mkdir(exist_ok=True)
-    write_text(folder / "table.md", ablation.markdown(made))
-    write_text(folder / "table.csv", ablation.comma_separated(made))
-    write_text(folder / "table.tex", ablation.latex(made))
-    write_text(folder / "report.json", json.dumps(made, indent=1) + "\n")
+    """The tables, the figure and the report; others that stood there are kept."""
+    files = {
+        "table.md": ablation.markdown(made),
+        "table.csv": ablation.comma_separated(made),
+        "table.tex": ablation.latex(made),
+        "report.json": json.dumps(made, indent=1) + "\n",
+    }
+    campaign.publish(folder, files)
     figures.forest(folder / "figure.png", made["rows"], "auroc", made["rows"][0]["name"])
 
 
 def main(argv: list[str]) -> None:
     """Trains and evaluates what is missing, and writes the tables."""
     with launch.one_line_errors():
+        if len(argv) > 1:
+            raise UserError(f"unexpected argument {argv[1]!r}; flags start with --")
         if not FLAGS.workdir:
             raise UserError("--workdir is missing; give a folder, like runs/ablation_bigan")
         workdir, config = Path(FLAGS.workdir), FLAGS.config

@@ -41,17 +41,21 @@ def summary() -> str:
         names = [f"{one['system']} ({NUMBERS.get(one['system'], '–')})" for one in own]
         names += ["thesis, BiGAN"] if dataset == "nanotwice" else []
         lines = [_line([dataset, *names]), _line(["---"] * (1 + len(names)))]
-        for place, row in enumerate(own[0]["rows"]):
-            cells = [row["name"], *(_cell(one["rows"][place]) for one in own)]
+        for name, published in THESIS.items():
+            cells = [name, *(_cell(one, name) for one in own)]
             if dataset == "nanotwice":
-                cells.append(f"{THESIS[row['name']]:.3f}")
+                cells.append(f"{published:.3f}")
             lines.append(_line(cells))
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n" if parts else ""
 
 
-def _cell(row: dict[str, Any]) -> str:
-    one = row["auroc"]
+def _cell(report: Report, name: str) -> str:
+    """Of the row of that name, where there is one."""
+    found = [row["auroc"] for row in report["rows"] if row["name"] == name]
+    if not found:
+        return "–"
+    (one,) = found
     text = f"{one['mean']:.3f} ± {one['std']:.3f}"
     return f"**{text}**" if one.get("difference", {}).get("p_holm", 1) < 0.05 else text
 
@@ -61,7 +65,8 @@ def details() -> str:
     parts = []
     for one in load("ablation"):
         number = NUMBERS.get(one["system"])
-        title = f"Table {number}, {one['system']}" if number else one["system"]
+        own = number and one["dataset"] == "nanotwice"
+        title = f"Table {number}, {one['system']}" if own else one["system"]
         items = f"{one['n_test']:,} of {one['n_available']:,} items"
         rule = f"{one['threshold']['rule']}, rate {one['threshold']['rate']:g}"
         parts += [

@@ -6,9 +6,10 @@ python experiments/compare.py --workdir runs/compare --budget seconds=120,parame
 
 Each system trains in `<workdir>/<system>`, from `configs/<system>.py:<preset>` with the overrides
 that follow the flags; what is there already is not done again. `--budget` makes steps, training
-time or parameters alike (`semad.budget`); without one the presets' own stay. Writes table.md,
-ranking.png and report.json into the workdir, and with `--record` the report into
-`experiments/results/`.
+time or parameters alike (`semad.budget`); without one the presets' own stay. All systems are scored
+by one protocol and rule: where presets differ in them (the convolutional ones score pixels), an
+override has to say which. Writes table.md, ranking.png and report.json into
+`<workdir>/comparison/`, and with `--record` the report into `experiments/results/`.
 
 The reference is the strongest of the baselines that learn nothing, known by the test labels: that
 is unfair to the systems, not to it. Systems that were scored on other items (AnoGAN's preset scores
@@ -19,34 +20,43 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
 
-from semad import backend, budget, campaign, experiment, launch
-from semad import config as configs
+from semad import budget, campaign, data, experiment, launch
 from semad.errors import UserError
-from semad.evaluation import entries, figures, learned_baselines, pixels, statistics
-from semad.evaluation.items import choose_items
-from semad.evaluation.protocols import resolve, subset
-from semad.evaluation.statistics import Entry, compare, tally, tally_bins, verdict
-from semad.evaluation.validator import rank, try_on
-from semad.experiment import Experiment
+from semad.evaluation import entries, figures, learned_baselines, statistics
+from semad.evaluation.protocols import resolve
+from semad.evaluation.statistics import Entry, compare, verdict
 from semad.files import write_text
 from semad.methods import METHODS
-from semad.overrides import ROOT, named
+from semad.overrides import ROOT, named, override
 from semad.reports import comparison
-from semad.scoring.batched import score_items
-from semad.scoring.maps import cover, map_images, smooth
-from semad.scoring.thresholds import threshold
 
-FREE = ("brightness", "contrast", "local minimum")
+BUDGET = "budget.json"
+RULES = ("threshold_rule", "threshold_rate", "pixel_rate")
+"""Of `config.score`, what all systems of a ranking have in common."""
+
+
+class Ran(NamedTuple):
+    """A system that was trained and evaluated.
+
+    Attributes:
+      name: of its config.
+      config: with the budget.
+      folder: of its evaluation.
+    """
+
+    name: str
+    config: ml_collections.ConfigDict
+    folder: Path
 
 
 def main() -> None:
     """Runs what is missing, and ranks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--systems", default=",".join(METHODS), help="files in configs/; all")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--workdir", type=Path, required=True)
@@ -57,78 +67,155 @@ def main() -> None:
     arguments = parser.parse_args()
     launch.setup_logging()
     with launch.one_line_errors():
-        allowance = _allowance(arguments.budget)
-        made = report(arguments, allowance) | {"command": " ".join(["python", *sys.argv])}
-        write_text(arguments.workdir / "table.md", comparison.markdown(made))
-        write_text(arguments.workdir / "report.json", json.dumps(made, indent=1) + "\n")
-        figures.forest(arguments.workdir / "ranking.png", made["rows"], "auroc", made["reference"])
+        made = {"command": " ".join(["python", *sys.argv])} | report(arguments)
+        files = {
+            "table.md": comparison.markdown(made),
+            "report.json": json.dumps(made, indent=1) + "\n",
+        }
+        folder = campaign.publish(arguments.workdir / "comparison", files)
+        figures.forest(folder / "ranking.png", made["rows"], "auroc", made["reference"])
         if arguments.record:
             path = ROOT / "experiments" / "results" / f"compare_{arguments.record}.json"
             write_text(path, json.dumps(campaign.rounded(made), indent=1) + "\n")
-        print(comparison.markdown(made) + "\n" + made["verdict"])
+        print(f"{files['table.md']}\n{made['verdict']}\ntable and figure: {folder}")
 
 
-def _allowance(text: str) -> dict[str, float]:
-    parts = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-    if len(parts) != len([part for part in text.split(",") if part]) or parts.keys() - set(
-        budget.KINDS
-    ):
+def allowance(text: str) -> dict[str, float]:
+    """`steps=1000,parameters=5e5` as a budget.
+
+    Raises:
+      UserError: for anything else.
+    """
+    found = {}
+    for part in filter(None, text.split(",")):
+        kind, _, value = part.partition("=")
+        try:
+            found[kind] = float(value)
+        except ValueError:
+            found[""] = 0.0
+    if found.keys() - set(budget.KINDS):
         raise UserError(
             f"--budget is {text!r}; it must be like steps=1000 or seconds=60,parameters=500000"
         )
-    return {key: float(value) for key, value in parts.items()}
+    return found
 
 
-def report(arguments: argparse.Namespace, allowance: dict[str, float]) -> dict[str, Any]:
+def report(arguments: argparse.Namespace) -> dict[str, Any]:
     """Rows of all systems and baselines, the highest AUROC first."""
-    groups: dict[bytes, list[tuple[Entry, Path]]] = {}
-    runs: dict[bytes, Experiment] = {}
-    about: dict[str, dict[str, Any]] = {}
-    for name in arguments.systems.split(","):
-        workdir = arguments.workdir / name
-        config = _config(name, arguments, allowance, workdir)
-        folder = campaign.complete(workdir, config)
-        (own,) = entries.variants(folder)
-        result = entries.read(folder)
-        key = _items(folder)
-        runs.setdefault(key, experiment.prepare(config))
-        groups.setdefault(key, []).append((own._replace(name=name), folder))
-        about[name] = {
-            "score": result["score"],
-            "smoothing": result["config"]["score"]["smoothing"],
-            "parameters": budget.parameters(config),
-            "steps": result["step"],
-            "training_seconds": result["training_seconds"] / len(own.tallies),
-            "n_test": result["n_test"],
-            "subset": result["n_test"] < result["n_available"],
-        }
+    configs_ = settle(arguments)
+    ran = [
+        Ran(name, config, campaign.complete(arguments.workdir / name, config))
+        for name, config in configs_.items()
+    ]
+    groups: dict[bytes, list[Ran]] = {}
+    for one in ran:
+        groups.setdefault(_items(one.folder), []).append(one)
+    largest = max(groups.values(), key=lambda group: entries.read(group[0].folder)["n_test"])
+    reference = max(entries.baselines(largest[0].folder), key=_auroc).name
     rows, sentences = [], []
-    largest = max(groups, key=lambda key: about[groups[key][0][0].name]["n_test"])
-    for key, pairs in groups.items():
-        fixed = entries.baselines(pairs[0][1]) + _learned(runs[key])
-        reference = max((one for one in fixed if one.name in FREE), key=_auroc).name
-        found = compare([*(entry for entry, _ in pairs), *fixed], reference)
-        rows += [row for row in found if row["name"] in about or key == largest]
-        sentences.append(verdict([row for row in found if row["name"] in about], reference))
-        if key == largest:
-            chosen = reference
-    for row in rows:
-        row |= about.get(row["name"], {})
-    _, example = groups[largest][0]
-    result = entries.read(example)
+    for group in groups.values():
+        fixed = entries.baselines(group[0].folder) + learned_baselines.entries(
+            experiment.prepare(group[0].config)
+        )
+        own = [entries.variants(one.folder)[0]._replace(name=one.name) for one in group]
+        found = compare([*own, *fixed], reference)
+        about = {one.name: _about(one) | {"elsewhere": group is not largest} for one in group}
+        systems = [row | about[row["name"]] for row in found if row["name"] in about]
+        rows += systems + [row for row in found if row["name"] not in about and group is largest]
+        sentences.append(verdict(systems, reference))
+    result = entries.read(largest[0].folder)
     return {
         "dataset": result["dataset"],
         "protocol": result["protocol"],
         "preset": arguments.preset,
-        "budget": allowance,
+        "budget": allowance(arguments.budget),
         "seeds": arguments.seeds,
         "overrides": arguments.overrides,
         "n_test": result["n_test"],
         "n_anomalous": result["n_anomalous"],
-        "reference": chosen,
+        "reference": reference,
         "verdict": " ".join(sentences),
         "rows": sorted(rows, key=lambda row: -row["auroc"]["mean"]),
         "versions": result["versions"],
+    }
+
+
+def settle(arguments: argparse.Namespace) -> dict[str, ml_collections.ConfigDict]:
+    """The configs of all systems, with the budget, fit for one ranking.
+
+    Raises:
+      UserError: when they would be scored by different rules, or the workdir has another budget.
+    """
+    found, kept = {}, _remembered(arguments)
+    for name in arguments.systems.split(","):
+        config = named(name, arguments.preset, arguments.overrides)
+        config.population.seeds = arguments.seeds
+        if config.population.tricks != "none" or config.population.points:
+            raise UserError(
+                "systems are compared without tricks and points; see ablation and sweep"
+            )
+        experiment.build(config)
+        if name in kept["fitted"]:
+            # Measured again, the time of a step would give another number of epochs.
+            config = override(config, kept["fitted"][name])
+        found[name] = config
+    _check_alike(found)
+    for name, config in found.items():
+        if name not in kept["fitted"]:
+            found[name] = budget.fit(config, allowance(arguments.budget))
+            kept["fitted"][name] = budget.settings(found[name])
+            write_text(arguments.workdir / BUDGET, json.dumps(kept, indent=1) + "\n")
+    return found
+
+
+def _remembered(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the workdir's systems were given, by its first call."""
+    asked = {
+        "budget": arguments.budget,
+        "preset": arguments.preset,
+        "seeds": arguments.seeds,
+        "overrides": sorted(arguments.overrides),
+    }
+    path = arguments.workdir / BUDGET
+    if not path.is_file():
+        return asked | {"fitted": {}}
+    stored = json.loads(path.read_text())
+    for key, value in asked.items():
+        if stored[key] != value:
+            raise UserError(
+                f"{arguments.workdir} holds a comparison with {key} {stored[key]!r}, not "
+                f"{value!r}; give another --workdir"
+            )
+    return stored
+
+
+def _check_alike(found: dict[str, ml_collections.ConfigDict]) -> None:
+    source = data.load(next(iter(found.values())).data)
+    rules: dict[str, dict[Any, list[str]]] = {}
+    for name, config in found.items():
+        convolutional = METHODS[config.method](config).convolutional
+        protocol = resolve(config.eval.protocol, source, convolutional)
+        own = {"eval.protocol": protocol, "select": config.select}
+        own |= {f"score.{key}": config.score[key] for key in RULES}
+        if protocol != "pixel":
+            own["data.patch_size"] = config.data.patch_size
+        for key, value in own.items():
+            rules.setdefault(key, {}).setdefault(value, []).append(name)
+    for key, values in rules.items():
+        if len(values) > 1:
+            parts = "; ".join(f"{value}: {', '.join(names)}" for value, names in values.items())
+            raise UserError(f"the systems differ in {key} ({parts}); add {key}=... for all of them")
+
+
+def _about(one: Ran) -> dict[str, Any]:
+    result = entries.read(one.folder)
+    return {
+        "score": result["score"],
+        "smoothing": result["config"]["score"]["smoothing"],
+        "parameters": budget.parameters(one.config),
+        "steps": campaign.total_steps(experiment.prepare(one.config)),
+        "training_seconds": result["training_seconds"] / len(result.get("members", [result])),
+        "n_test": result["n_test"],
     }
 
 
@@ -137,75 +224,10 @@ def _auroc(entry: Entry) -> float:
     return statistics.figures(one, np.ones(one.normal.shape[0]))[0]
 
 
-def _config(
-    name: str, arguments: argparse.Namespace, allowance: dict[str, float], workdir: Path
-) -> ml_collections.ConfigDict:
-    config = named(name, arguments.preset, arguments.overrides)
-    config.population.seeds = arguments.seeds
-    if not (workdir / "config.json").is_file():
-        return budget.fit(config, allowance)
-    # Measured again, the time of a step would give another number of epochs.
-    stored = configs.load(workdir)
-    config.model.width = stored.model.width
-    for key in budget.EPOCHS:
-        own = key.split(".")[1]
-        if own in stored.train:
-            config.train[own] = stored.train[own]
-    return config
-
-
 def _items(folder: Path) -> bytes:
     """What tells apart sets of test items; maps are of whole images."""
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
         return (arrays["items"] if "items" in arrays else arrays["image_ids"]).tobytes()
-
-
-def _learned(run: Experiment) -> list[Entry]:
-    """PCA and k-means on the same items or maps."""
-    config = run.config
-    size, settings = config.data.patch_size, config.score
-    images = [np.asarray(image) for image in run.source.train]
-    scorer = learned_baselines.fit(images, size, config.seed)
-    if resolve(config.eval.protocol, run.source, run.method.convolutional) == "pixel":
-        return _learned_maps(run, scorer)
-    items = choose_items(run)
-    chunk = settings.chunk or backend.plan().score_chunk
-    test, normal = (
-        score_items(scorer, None, *part, patch_size=size, chunk=chunk).values
-        for part in ((run.source.test, items.test.items), (run.holdout.images, items.holdout))
-    )
-    places = np.unique(items.test.items[:, 0], return_inverse=True)[1]
-    found = []
-    for name, scores in test.items():
-        limit = threshold(settings.threshold_rule, settings.threshold_rate, normal[name], scores)
-        one = tally(scores, items.test.labels, places, limit)
-        found.append(Entry(name, [one], fixed=True))
-    return found
-
-
-def _learned_maps(run: Experiment, scorer: Any) -> list[Entry]:
-    config, covered = run.config, cover(run.config, run.method)
-    chosen = subset(len(run.source.test), config.eval.max_items, config.seed)
-    images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
-
-    def mapper(images: list[np.ndarray]) -> Any:
-        return map_images(scorer, None, images, covered)
-
-    sigmas = dict.fromkeys(learned_baselines.SCORES, config.score.smoothing)
-    if config.select != "none":
-        ranked = rank(try_on(mapper, run.holdout.images, config.seed))
-        for one in reversed(ranked):
-            sigmas[one.setting.score] = one.setting.smoothing
-    test, normal = list(mapper(images)), list(mapper(run.holdout.images))
-    found = []
-    for name, sigma in sigmas.items():
-        maps, held = ([smooth(one[name], sigma) for one in part] for part in (test, normal))
-        counts = pixels.count(maps, masks)
-        values = [np.concatenate([one.ravel() for one in part]) for part in (held, maps)]
-        limit = threshold(config.score.threshold_rule, config.score.pixel_rate, *values)
-        one = tally_bins(counts.normal, counts.anomalous, counts.edges, limit)
-        found.append(Entry(name, [one], fixed=True))
-    return found
 
 
 if __name__ == "__main__":

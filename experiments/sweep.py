@@ -4,124 +4,58 @@ python experiments/sweep.py --config configs/bigan.py:small --workdir runs/sweep
     --grid lr.generator=1e-4,2e-4 --grid train.batch_size=32,64 --grid score.name=l1,ssim \\
     data.name=nanofibres population.seeds=3
 python experiments/sweep.py ... --commands              # prints a command per run, for any engine
-python experiments/sweep.py ... --slurm partition=gpu,timeout_min=60     # through submitit
+python experiments/sweep.py ... --slurm slurm_partition=gpu,timeout_min=60   # through submitit
 
 Values that only enter the losses as traced scalars (`lr.*`, weights in `loss.*`) train as one
 population, with `population.seeds` and `population.tricks`; that they do so is checked by comparing
 the programs. Values of the evaluation (`score.*`, `search.*`, `eval.*`, `select`) score a
 trained population again. All others make separate runs. What is there already is not done again.
 Writes results.json and results.csv into the workdir: a row per point, with mean and standard
-deviation over its seeds. To choose by them is to choose on test labels; `select=synthetic` adds
-`validated`, the value of the label-free validator, which is what to choose by.
+deviation over its seeds; rows of earlier grids stay. A run that diverges leaves a row with `error`,
+and its points are tried apart. To choose by them is to choose on test labels; `select=synthetic`
+adds `validated`, the value of the label-free validator, which is what to choose by.
 """
 
 import argparse
 import csv
 import io
-import itertools
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_collections
 
 from semad import campaign, launch, population
 from semad import config as configs
-from semad.errors import UserError
+from semad.errors import TrainingDiverged, UserError
 from semad.evaluation import entries
 from semad.evaluation.results import FIGURES, summary, variant
 from semad.files import write_text
+from semad.grid import Job, Point, axes, folder_name, plan
 from semad.overrides import named, override
 
-EVALUATING = ("score.", "search.", "eval.", "select")
 
-Point = tuple[str, ...]
-"""`<key>=<value>`, one per axis of the grid."""
-
-
-class Job(NamedTuple):
-    """A run: a population, and how it is evaluated.
-
-    Attributes:
-      workdir: of the run.
-      config: of the population.
-      evaluations: overrides of each evaluation, with its folder.
-      own: what tells it from other runs.
-    """
-
-    workdir: Path
-    config: ml_collections.ConfigDict
-    evaluations: list[tuple[Point, Path]]
-    own: Point
-
-
-def axes(grid: list[str]) -> list[list[str]]:
-    """`key=a,b` -> [key=a, key=b], for each axis.
-
-    Raises:
-      UserError: for an axis without values.
-    """
-    found = []
-    for axis in grid:
-        key, equals, values = axis.partition("=")
-        if not equals or not values:
-            raise UserError(f"--grid is {axis!r}; it must be like lr.generator=1e-4,2e-4")
-        found.append([f"{key}={value.strip()}" for value in values.split(",")])
-    return found
-
-
-def plan(base: ml_collections.ConfigDict, grid: list[list[str]], workdir: Path) -> list[Job]:
-    """The runs that a grid takes, the fewest that shapes allow."""
-    scoring = [axis for axis in grid if axis[0].startswith(EVALUATING)]
-    numbers = population.numbers(base)
-    scalars = [axis for axis in grid if axis[0].partition("=")[0] in numbers]
-    others = [axis for axis in grid if axis not in scoring and axis not in scalars]
-    jobs = []
-    for other in itertools.product(*others):
-        config = override(base, other)
-        together, apart = [], []
-        for point in itertools.product(*scalars):
-            fits = _same_program(config, point)
-            (together if fits else apart).append(point)
-        groups = [together] if together else []
-        for group in groups + [[point] for point in apart]:
-            jobs.append(_job(config, other, group, scoring, workdir))
-    return jobs
-
-
-def _same_program(config: ml_collections.ConfigDict, point: Point) -> bool:
+def settle(job: Job) -> list[dict[str, Any]]:
+    """The rows of a run; of a population that diverges, of its points apart."""
     try:
-        return population.same_program(config, population.at(config, ",".join(point)))
-    except UserError:
-        override(config, point)  # complains of what is no value at all
-        return False
-
-
-def _job(
-    config: ml_collections.ConfigDict,
-    other: Point,
-    group: list[Point],
-    scoring: list[list[str]],
-    workdir: Path,
-) -> Job:
-    own = other
-    if len(group) == 1:
-        own = other + group[0]
-        config = override(config, group[0])
-    else:
-        config = override(config, [f"population.points={';'.join(map(','.join, group))}"])
-    run = workdir / (_name(own) or "all")
-    points = list(itertools.product(*scoring))
-    evaluations = [
-        (point, run / "evaluations" / _name(point) if point else run) for point in points
-    ]
-    return Job(run, config, evaluations, own)
-
-
-def _name(point: Point) -> str:
-    return ",".join(point).replace("/", "_").replace(" ", "")
+        return complete(job)
+    except TrainingDiverged as error:
+        points = population.points(job.config)
+        if points == [""]:
+            own = dict(one.split("=", 1) for one in job.own)
+            return [own | {"error": str(error), "evaluation": str(job.workdir)}]
+    rows = []
+    for point in points:
+        own = (*job.own, *point.split(","))
+        config = override(population.at(job.config, point), ["population.points="])
+        run = job.workdir.with_name(folder_name(own))
+        places = [
+            (scored, run / output.relative_to(job.workdir)) for scored, output in job.evaluations
+        ]
+        rows += settle(Job(run, config, places, own))
+    return rows
 
 
 def complete(job: Job) -> list[dict[str, Any]]:
@@ -131,7 +65,7 @@ def complete(job: Job) -> list[dict[str, Any]]:
         config = override(job.config, point)
         folder = campaign.complete(job.workdir, config, output)
         result = entries.read(folder)
-        members = result.get("members", [result | {"tricks": "none", "point": ""}])
+        members = result.get("members", [result])
         for name in dict.fromkeys(map(variant, members)):
             group = [one for one in members if variant(one) == name]
             rows.append(_row(job, point, group, result, folder))
@@ -158,7 +92,7 @@ def _row(
 
 def main() -> None:
     """Runs what is missing, or says how to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--config", required=True, help="a file in configs/, with :preset")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--grid", action="append", default=[], help="<key>=<value>,<value>,...")
@@ -170,21 +104,24 @@ def main() -> None:
     launch.setup_logging()
     with launch.one_line_errors():
         jobs = plan(_base(arguments), axes(arguments.grid), arguments.workdir)
-        if arguments.commands or arguments.slurm:
-            commands = [_command(number) for number in range(len(jobs))]
-            if arguments.commands:
-                print("\n".join(map(shlex.join, commands)))
-            else:
-                _submit(commands, arguments.workdir, arguments.slurm)
-            return
         if arguments.only is not None:
-            complete(jobs[arguments.only])
+            if not 0 <= arguments.only < len(jobs):
+                raise UserError(
+                    f"--only is {arguments.only}; there are {len(jobs)} runs, from 0 on"
+                )
+            settle(jobs[arguments.only])
             return
-        rows: list[dict[str, Any]] = []
-        for job in jobs:
-            rows += complete(job)
-            _write(arguments.workdir, rows)
-        print((arguments.workdir / "results.csv").read_text())
+        commands = [_command(arguments, number) for number in range(len(jobs))]
+        if arguments.commands:
+            print("\n".join(map(shlex.join, commands)))
+        elif arguments.slurm:
+            _submit(commands, arguments.workdir, arguments.slurm)
+        else:
+            rows: list[dict[str, Any]] = []
+            for job in jobs:
+                rows += settle(job)
+                _write(arguments.workdir, rows)
+            print((arguments.workdir / "results.csv").read_text())
 
 
 def _base(arguments: argparse.Namespace) -> ml_collections.ConfigDict:
@@ -194,13 +131,11 @@ def _base(arguments: argparse.Namespace) -> ml_collections.ConfigDict:
     return config
 
 
-def _command(number: int) -> list[str]:
-    """This command again, for one run."""
-    own = [part for part in sys.argv[1:] if part != "--commands"]
-    if "--slurm" in own:
-        place = own.index("--slurm")
-        del own[place : place + 2]
-    return ["python", sys.argv[0], "--only", str(number), *own]
+def _command(arguments: argparse.Namespace, number: int) -> list[str]:
+    """This call again, for one run."""
+    grid = [part for axis in arguments.grid for part in ("--grid", axis)]
+    own = ["--config", arguments.config, "--workdir", str(arguments.workdir), *grid]
+    return [sys.executable, sys.argv[0], *own, "--only", str(number), *arguments.overrides]
 
 
 def _submit(commands: list[list[str]], workdir: Path, settings: str) -> None:
@@ -211,23 +146,31 @@ def _submit(commands: list[list[str]], workdir: Path, settings: str) -> None:
         raise UserError(
             "--slurm needs submitit: pip install 'semad[slurm]'; or use --commands"
         ) from error
-    parameters = dict(part.split("=", 1) for part in settings.split(",") if part)
-    cluster = parameters.pop("cluster", None)  # local runs here, to try it
+    if not all("=" in part for part in settings.split(",")):
+        raise UserError(
+            f"--slurm is {settings!r}; it must be like slurm_partition=gpu,cpus_per_task=4"
+        )
+    parameters: dict[str, Any] = dict(part.split("=", 1) for part in settings.split(","))
+    cluster = parameters.pop("cluster", None)  # local: here, to try it
     executor = submitit.AutoExecutor(folder=workdir / "jobs", cluster=cluster)
-    executor.update_parameters(
-        **{key: int(value) if value.isdigit() else value for key, value in parameters.items()}
-    )
+    numbers = {key: int(value) for key, value in parameters.items() if value.isdigit()}
+    try:
+        executor.update_parameters(**parameters | numbers)
+    except (NameError, AssertionError, TypeError, ValueError) as error:
+        raise UserError(f"--slurm is {settings!r}: {' '.join(str(error).split())}") from error
     with executor.batch():
         jobs = [executor.submit(submitit.helpers.CommandFunction(one)) for one in commands]
-    print(
-        "\n".join(
-            f"{job.job_id}: {shlex.join(one)}" for job, one in zip(jobs, commands, strict=True)
-        )
-    )
+    for job, one in zip(jobs, commands, strict=True):
+        print(f"{job.job_id}: {shlex.join(one)}")
     print(f"when they are done, the same command without --slurm writes {workdir / 'results.csv'}")
 
 
 def _write(workdir: Path, rows: list[dict[str, Any]]) -> None:
+    """All rows so far, and those of earlier grids."""
+    path = workdir / "results.json"
+    earlier = json.loads(path.read_text())["rows"] if path.is_file() else []
+    known = [_identity(row) for row in rows]
+    rows = [row for row in earlier if _identity(row) not in known] + rows
     names = list(dict.fromkeys(key for row in rows for key in row))
     file = io.StringIO()
     writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
@@ -235,7 +178,14 @@ def _write(workdir: Path, rows: list[dict[str, Any]]) -> None:
     writer.writerows(rows)
     write_text(workdir / "results.csv", file.getvalue())
     about = {"command": " ".join(["python", *sys.argv]), "versions": configs.versions()}
-    write_text(workdir / "results.json", json.dumps(about | {"rows": rows}, indent=1) + "\n")
+    write_text(path, json.dumps(about | {"rows": rows}, indent=1) + "\n")
+
+
+def _identity(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row is of: its place, and the values that are its own."""
+    return {
+        key: value for key, value in row.items() if "." in key or key in ("evaluation", "tricks")
+    }
 
 
 if __name__ == "__main__":

@@ -31,8 +31,15 @@ def summary(results: list[Result]) -> str:
         for score in _shown(first):
             cells = [_cell(own.get(dataset), score) for dataset in datasets]
             time = _training(own.get("nanotwice"))
-            lines.append(_line([f"{method} `{first['config']['preset']}`", score, *cells, time]))
+            lines.append(_line([_title_of(first), score, *cells, time]))
     return "\n".join(lines) + "\n"
+
+
+def _title_of(result: Result) -> str:
+    """The system and preset; the dense discriminator without its generator by its own config."""
+    recommended = result["name"].endswith("_recommended")
+    name = "recommended" if recommended else result["method"]
+    return f"{name} `{result['config']['preset']}`"
 
 
 def _of_tiles_or_items(result: Result) -> bool:
@@ -181,7 +188,7 @@ def details(results: list[Result]) -> str:
         for score in _scores(result):
             figures = _figures(result, score, ("auroc", "average_precision", "f1"))
             name = f"**{score}**" if score == result["score"] else score
-            system = f"{result['method']} `{result['config']['preset']}`"
+            system = _title_of(result)
             seeds = str(len(_members(result)))
             cells = [*place, system, name, seeds, items, *figures, _training(result), f"{number}"]
             lines.append(_line(cells))

@@ -5,13 +5,14 @@ at least one each; what came of it is in the results. Time is what one member's 
 now, measured before. Parameters are those of all networks, reached by `config.model.width`.
 """
 
+import math
 import time
 from collections.abc import Sequence
 
 import jax
 import ml_collections
 
-from semad import experiment
+from semad import backend, experiment
 from semad import population as populations
 from semad.config_rules import EPOCHS
 from semad.data.patches import steps_per_epoch
@@ -22,7 +23,7 @@ from semad.training.state import init_population, init_state, parameter_count, p
 from semad.training.step import make_program, phase_step
 
 KINDS = ("steps", "seconds", "parameters")
-_TIMED, _WARM = 10, 2  # steps
+_TIMED, _WARM = 8, 2  # dispatches
 _WIDTHS = (1 / 64, 16.0)
 
 
@@ -38,6 +39,8 @@ def fit(config: ml_collections.ConfigDict, budget: dict[str, float]) -> ml_colle
     """
     if "steps" in budget and "seconds" in budget:
         raise UserError("a budget is of steps or of seconds, not of both")
+    if not all(0 < value < math.inf for value in budget.values()):
+        raise UserError(f"a budget must be above 0: {budget}")
     fitted = config.copy_and_resolve_references()
     if "parameters" in budget:
         fitted.model.width = _width(fitted, budget["parameters"])
@@ -49,11 +52,20 @@ def fit(config: ml_collections.ConfigDict, budget: dict[str, float]) -> ml_colle
     costs = _seconds_per_step(run) if "seconds" in budget else [1.0] * len(shares)
     amount = budget.get("seconds", budget.get("steps", 0))
     per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
+    if not any(shares):
+        raise UserError(f"{config.method} has no epochs to share a budget by")
     unit = sum(share * cost for share, cost in zip(shares, costs, strict=True)) * per_epoch
     for key, share in zip(keys, shares, strict=True):
         section, name = key.split(".")
         fitted[section][name] = max(1, round(share * amount / unit)) if share else 0
     return fitted
+
+
+def settings(config: ml_collections.ConfigDict) -> list[str]:
+    """What `fit` sets, as overrides."""
+    keys = [key for key in EPOCHS if key.split(".")[1] in config.train]
+    epochs = [f"{key}={config.train[key.split('.')[1]]}" for key in keys]
+    return [f"model.width={config.model.width}", *epochs]
 
 
 def parameters(config: ml_collections.ConfigDict) -> int:
@@ -98,7 +110,8 @@ def _seconds_per_step(run: Experiment) -> list[float]:
     scalars = jax.tree.map(lambda values: values[:1], populations.hparams(run.config, run.method))
     for phase, start, _ in bounds:
         step = phase_step(run.method, phase, start, run.draw, run.config.train.ema)
-        program = make_program(step, 1)
+        steps = backend.plan().steps_per_dispatch
+        program = make_program(step, steps)
         state = init_population(run.method, [run.config.seed])
         for number in range(_WARM + _TIMED):
             if number == _WARM:
@@ -106,5 +119,5 @@ def _seconds_per_step(run: Experiment) -> list[float]:
                 begin = time.perf_counter()
             state, _ = program(state, run.train, scalars)
         jax.block_until_ready(state)
-        seconds.append((time.perf_counter() - begin) / _TIMED)
+        seconds.append((time.perf_counter() - begin) / _TIMED / steps)
     return seconds

@@ -9,13 +9,14 @@ import ml_collections
 from semad import config as configs
 from semad import experiment, launch
 from semad.data.patches import steps_per_epoch
+from semad.errors import UserError
 from semad.evaluation.evaluate import check, evaluate
 from semad.evaluation.protocols import resolve
 from semad.experiment import Experiment
+from semad.files import new_folder, write_text
 from semad.training.state import phase_bounds
 
-# Of a config, what an evaluation depends on beside the weights.
-_EVALUATING = ("data", "eval", "score", "search", "select", "population")
+_CHOSEN = ("name", "smoothing", "pooling")  # of `config.score`, by `config.select`
 
 
 def complete(workdir: Path, config: ml_collections.ConfigDict, output: Path | None = None) -> Path:
@@ -36,15 +37,21 @@ def complete(workdir: Path, config: ml_collections.ConfigDict, output: Path | No
         configs.check_same_run(workdir, config)
     run = experiment.prepare(config)
     check(run)
-    steps = total_steps(run)
-    if _newest_step(workdir) != steps:
+    steps, newest = total_steps(run), _newest_step(workdir)
+    if newest is not None and newest > steps:
+        raise UserError(
+            f"{workdir} was trained to step {newest}, but its config asks for {steps}; give the "
+            "epochs it was trained for, or another folder"
+        )
+    if newest != steps:
         launch.run("train", workdir, config)
+    configs.check_same_data(workdir, run.source.train)
+    state = experiment.restore(workdir, config, run.method)
     protocol = resolve(config.eval.protocol, run.source, run.method.convolutional)
     output = output or workdir
     folder = output / "evaluation" / protocol
-    if not _evaluated(folder, config, steps):
-        configs.check_same_data(workdir, run.source.train)
-        evaluate(run, experiment.restore(workdir, config, run.method), output)
+    if not _evaluated(folder, config, state.step.tolist()):
+        evaluate(run, state, output)
     return folder
 
 
@@ -59,21 +66,40 @@ def _newest_step(workdir: Path) -> int | None:
     return max(steps, default=None)
 
 
-def _evaluated(folder: Path, config: ml_collections.ConfigDict, step: int) -> bool:
-    """Whether an evaluation of these weights, with these settings, is there."""
+def _evaluated(folder: Path, config: ml_collections.ConfigDict, steps: list[int]) -> bool:
+    """Whether an evaluation of these weights, with this config, is there."""
     path = folder / "metrics.json"
     if not path.is_file():
         return False
     stored = json.loads(path.read_text())
-    wanted = json.loads(config.to_json())
-    for one in (stored["config"], wanted):
-        one["data"].pop("dir")
-        one["eval"].pop("purpose")
+    known, wanted = stored["config"], json.loads(config.to_json())
+    for one in (known, wanted):
+        one["data"].pop("dir", None)
+        one["eval"].pop("purpose", None)
         one["population"].pop("together", None)
-    if stored.get("selection"):  # then the score of the stored config is what was chosen
-        stored["config"].pop("score"), wanted.pop("score")
-    same = all(stored["config"].get(key) == wanted.get(key) for key in _EVALUATING)
-    return same and stored["step"] == step
+        if stored["selection"]:
+            for key in _CHOSEN:
+                one["score"].pop(key, None)
+    same = [member["step"] for member in stored.get("members", [stored])] == steps
+    return same and known == wanted
+
+
+def publish(folder: Path, files: dict[str, str]) -> Path:
+    """Writes what was made of results; another version that stood there is kept as `<name>.1`.
+
+    Args:
+      folder: for all files.
+      files: name -> text.
+    """
+    if all(
+        (folder / name).is_file() and (folder / name).read_text() == text
+        for name, text in files.items()
+    ):
+        return folder
+    with new_folder(folder) as part:
+        for name, text in files.items():
+            write_text(part / name, text)
+    return folder
 
 
 def rounded(value: Any) -> Any:

@@ -98,6 +98,7 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
         )
     try:
         stored = json.loads(path.read_text())
+        stored["score"].setdefault("pixel_rate", stored["score"]["threshold_rate"])
         for key, value in ADDED.items():
             section, _, name = key.rpartition(".")
             (stored[section] if section else stored).setdefault(name, value)

@@ -108,7 +108,6 @@ ADDED: dict[str, Any] = {
     "eval.purpose": None,
     "train.validation": "reconstruction",
     "score.member": -1,
-    "score.pixel_rate": 0.05,
     "score.smoothing": 0.0,
     "score.pooling": "max",
     "score.min_area": 20,

@@ -123,7 +123,7 @@ class Detector(BaseEstimator):
         self._scorer = together(make_scorer(method, maps=True))
         self._origin = {
             "checkpoint": config.eval.checkpoint,
-            "step": int(state.step[0]),
+            "steps": [int(state.step[number]) for number in population.in_use(config)],
             "search": configs.flatten(config.get("search", {})),
         }
         self.selection_ = self._select(config)
@@ -137,7 +137,7 @@ class Detector(BaseEstimator):
         origin = self._origin | configs.flatten(config.score)
         if found := recall(self.workdir, "selection", origin):
             return found
-        found = select(config, self.method_, self.members_, self.holdout_)
+        found = select(config, self.method_, self.members_[0], self.holdout_)
         remember(self.workdir, "selection", origin, found)
         return found
 

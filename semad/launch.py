@@ -1,4 +1,4 @@
-"""From a command line to a run: flags, modes, and errors in one line. Used by `main.py` alone."""
+"""From a command line to a run: flags, modes, and errors in one line."""
 
 import logging
 import sys
@@ -46,7 +46,7 @@ def one_line_errors() -> Iterator[None]:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         _leave(
-            "out of memory; lower config.train.batch_size, config.population.seeds, "
+            "out of memory; lower config.train.batch_size, config.population.together, "
             "config.model.width, config.score.chunk or config.score.window",
             2,
         )

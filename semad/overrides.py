@@ -13,6 +13,7 @@ from semad.errors import UserError
 ROOT = Path(__file__).resolve().parent.parent
 """A clone of semad, which has configs/ beside the package."""
 
+_NO_SYSTEMS = ("common", "__init__")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -29,16 +30,18 @@ def named(
     Raises:
       UserError: when there is no such file or preset, or for what `override` does not take.
     """
+    stem, folder = Path(name).stem, Path(name).parent.name
+    if folder not in ("", "configs") or not (ROOT / "configs" / f"{stem}.py").is_file():
+        raise UserError(f"there is no system {name}; they are in configs/")
+    if stem in _NO_SYSTEMS:
+        raise UserError(f"configs/{stem}.py is no system, but what all share")
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))
-    try:
-        module = import_module(f"configs.{Path(name).stem}")
-    except ModuleNotFoundError as error:
-        raise UserError(f"there is no configs/{Path(name).stem}.py") from error
+    module = import_module(f"configs.{stem}")
     try:
         config = module.get_config(*([preset] if preset else []))
     except ValueError as error:
-        raise UserError(f"configs/{Path(name).stem}.py: {error}") from error
+        raise UserError(f"configs/{stem}.py: {error}") from error
     return override(config, assignments)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments import ablation, compare, sweep
-from semad import budget, campaign
-from semad.errors import UserError
+from semad import budget, campaign, grid
+from semad.errors import TrainingDiverged, UserError
 from semad.evaluation import entries, figures, statistics
 from semad.reports import ablation as tables
 from semad.reports import comparison
@@ -70,9 +70,8 @@ def test_variants_are_what_the_metrics_say(population):
         own = statistics.figures(one, once)
         expected = [member[key] for key in statistics.FIGURES]
         assert own == pytest.approx(expected, abs=1e-6)
-    assert entries.variants(folder, "l1")[0].tallies[0] is not None
-    with pytest.raises(UserError, match="no score 'l3'"):
-        entries.variants(folder, "l3")
+    with pytest.raises(UserError, match="no evaluation here"):
+        entries.variants(folder / "nowhere")
     for entry in entries.baselines(folder):
         own = statistics.figures(entry.tallies[0], once)
         key = entry.name.replace(" ", "_")
@@ -126,16 +125,21 @@ def test_a_comparison_with_equal_steps(tmp_path):
         systems="anogan,autoencoder",
         preset="smoke",
         workdir=tmp_path,
+        budget="steps=8",
         seeds=2,
         overrides=[*TINY, "data.normal_class=3"],
     )
-    made = compare.report(arguments, {"steps": 8.0})
+    made = compare.report(arguments)
     rows = {row["name"]: row for row in made["rows"]}
     assert {"anogan", "autoencoder", "brightness", "pca_ssim", "kmeans_l2"} <= rows.keys()
     assert rows["anogan"]["steps"] == rows["autoencoder"]["steps"] == 8 // 7 * 7
     values = [row["auroc"]["mean"] for row in made["rows"]]
     assert values == sorted(values, reverse=True)
-    assert made["reference"] in compare.FREE
+    assert made["reference"] in ("brightness", "contrast", "local minimum")
+    assert {"reference", "verdict", "n_test"} <= made.keys()
+    arguments.budget = "steps=16"
+    with pytest.raises(UserError, match="holds a comparison with budget"):
+        compare.report(arguments)
     assert rows["anogan"]["auroc"]["difference"]["interval"]
     assert rows["autoencoder"]["parameters"] == budget.parameters(tiny.config("autoencoder"))
     page = comparison.markdown(made)
@@ -143,19 +147,30 @@ def test_a_comparison_with_equal_steps(tmp_path):
     figures.forest(tmp_path / "ranking.png", made["rows"], "auroc", made["reference"])
 
 
-@pytest.mark.parametrize(
-    ("text", "says"), [("steps", "must be like"), ("stages=3", "must be like")]
-)
-def test_a_budget_of_nothing_known(text, says):
-    with pytest.raises(UserError, match=says):
-        compare._allowance(text)
+@pytest.mark.parametrize("text", ["steps", "stages=3", "steps=1k"])
+def test_a_budget_of_nothing_known(text):
+    with pytest.raises(UserError, match="must be like"):
+        compare.allowance(text)
+
+
+def test_systems_of_two_protocols_are_no_ranking(tmp_path):
+    arguments = argparse.Namespace(
+        systems="bigan,inpainting",
+        preset="smoke",
+        workdir=tmp_path,
+        budget="",
+        seeds=1,
+        overrides=[],
+    )
+    with pytest.raises(UserError, match="the systems differ in eval.protocol"):
+        compare.report(arguments)
 
 
 GRID = ["lr.encoder=1e-4,1e-3", "loss.reconstruction=l1,l2", "score.name=l1,ssim"]
 
 
 def test_a_grid_takes_as_few_runs_as_shapes_allow(tmp_path):
-    jobs = sweep.plan(tiny.config("autoencoder"), sweep.axes(GRID), tmp_path)
+    jobs = grid.plan(tiny.config("autoencoder"), grid.axes(GRID), tmp_path)
     # Rates train together; another loss is another program, and a score another evaluation.
     assert [job.own for job in jobs] == [("loss.reconstruction=l1",), ("loss.reconstruction=l2",)]
     assert jobs[0].config.population.points == "lr.encoder=1e-4;lr.encoder=1e-3"
@@ -163,8 +178,8 @@ def test_a_grid_takes_as_few_runs_as_shapes_allow(tmp_path):
 
 
 def test_a_sweep_writes_a_row_per_point(tmp_path):
-    grid = sweep.axes(["lr.encoder=1e-4,1e-1", "score.name=l1,ssim"])
-    (job,) = sweep.plan(tiny.config("autoencoder", population__seeds=2), grid, tmp_path)
+    axes = grid.axes(["lr.encoder=1e-4,1e-1", "score.name=l1,ssim"])
+    (job,) = grid.plan(tiny.config("autoencoder", population__seeds=2), axes, tmp_path)
     rows = sweep.complete(job)
     sweep._write(tmp_path, rows)
     assert len(rows) == 4
@@ -178,14 +193,46 @@ def test_a_sweep_writes_a_row_per_point(tmp_path):
     assert stored["rows"] == json.loads(json.dumps(rows))
 
 
-@pytest.mark.parametrize("grid", ["lr.encoder", "lr.encoder="])
-def test_a_grid_without_values(grid):
-    with pytest.raises(UserError, match="must be like"):
-        sweep.axes([grid])
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["lr.encoder"], "must be like"),
+        (["lr.encoder="], "must be like"),
+        (["seed=1,2", "seed=3"], "named twice"),
+        (["method=bigan,alad"], "no value of one config"),
+    ],
+)
+def test_a_grid_that_is_none(asked, says):
+    with pytest.raises(UserError, match=says):
+        grid.axes(asked)
 
 
 def test_a_command_per_run(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["sweep.py", "--config", "c", "--slurm", "a=1", "--grid", "g"])
-    assert sweep._command(2) == [
-        *("python", "sweep.py", "--only", "2", "--config", "c", "--grid", "g"),
+    monkeypatch.setattr("sys.argv", ["sweep.py", "--slurm=a=1"])
+    asked = argparse.Namespace(config="c", workdir="w", grid=["g=1,2"], overrides=["k=v"])
+    assert sweep._command(asked, 2)[1:] == [
+        *("sweep.py", "--config", "c", "--workdir", "w", "--grid", "g=1,2", "--only", "2", "k=v"),
     ]
+
+
+def test_a_point_that_diverges_does_not_stop_the_others(tmp_path, monkeypatch):
+    axes = grid.axes(["lr.encoder=1e-4,1e-3"])
+    (job,) = grid.plan(tiny.config("autoencoder"), axes, tmp_path)
+
+    def complete(one):
+        if one.config.population.points or one.config.lr.encoder == 1e-3:
+            raise TrainingDiverged("the loss is nan")
+        return [{"lr.encoder": "1e-4", "auroc": 0.5}]
+
+    monkeypatch.setattr(sweep, "complete", complete)
+    rows = sweep.settle(job)
+    assert rows[0] == {"lr.encoder": "1e-4", "auroc": 0.5}
+    assert (rows[1]["lr.encoder"], rows[1]["error"]) == ("1e-3", "the loss is nan")
+
+
+def test_folders_have_names_of_their_own():
+    assert grid.folder_name(("lr.encoder=1e-4", "seed=1")) == "lr.encoder=1e-4,seed=1"
+    long = [grid.folder_name((f"data.dir=/{'a' * 300}{end}",)) for end in "xy"]
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 120
+    assert grid.folder_name(("data.dir=/a/b",)) != grid.folder_name(("data.dir=_a_b",))

@@ -49,7 +49,11 @@ def test_a_config_by_its_name():
     own = named("configs/bigan.py", "smoke", ["train.epochs=7"])
     assert (own.method, own.preset, own.train.epochs) == ("bigan", "smoke", 7)
     assert named("bigan").preset == "thesis"
-    with pytest.raises(UserError, match="there is no configs/gan.py"):
+    with pytest.raises(UserError, match="there is no system gan"):
         named("gan")
+    with pytest.raises(UserError, match="there is no system"):
+        named("elsewhere/bigan.py")
+    with pytest.raises(UserError, match="what all share"):
+        named("common")
     with pytest.raises(UserError, match="no preset 'tiny'"):
         named("bigan", "tiny")

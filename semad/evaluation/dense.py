@@ -93,14 +93,19 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
 def _baselines(
     run: Experiment, images: list[np.ndarray], masks: list[np.ndarray]
 ) -> tuple[dict[str, Any], dict[str, pixels.Counts]]:
-    """Figures of the baselines, and what they are made of."""
-    sigmas = baseline_smoothings(run)
-    maps = _stack([_smoothed_baselines(image, sigmas) for image in images])
-    counted = {key: pixels.count(values, masks) for key, values in maps.items()}
-    ranked = {
-        key: {"smoothing": sigmas[key]} | _ranked(run, maps[key], masks, one)
-        for key, one in counted.items()
-    }
+    """Figures of the baselines, with their thresholds, and what they are made of."""
+    sigmas, settings = baseline_smoothings(run), run.config.score
+    test, normal = (
+        _stack([_smoothed_baselines(image, sigmas) for image in part])
+        for part in (images, run.holdout.images)
+    )
+    ranked, counted = {}, {}
+    for key, maps in test.items():
+        values, held = (np.concatenate([one.ravel() for one in p]) for p in (maps, normal[key]))
+        limit = threshold(settings.threshold_rule, settings.pixel_rate, held, values)
+        counted[key] = pixels.count(maps, masks, limit)
+        ranked[key] = {"smoothing": sigmas[key], "threshold": limit}
+        ranked[key] |= _ranked(run, maps, masks, counted[key])
     return ranked, counted
 
 
@@ -154,7 +159,7 @@ def _member(
         )
         check_finite(key, values, normal)
         limit = threshold(settings.threshold_rule, settings.pixel_rate, normal, values)
-        counts = counted[key] = pixels.count(maps, masks)
+        counts = counted[key] = pixels.count(maps, masks, limit)
         covered = [pixels.coverage(one, mask, limit) for one, mask in zip(maps, masks, strict=True)]
         scores[key] = (
             _ranked(run, maps, masks, counts)

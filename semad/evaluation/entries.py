@@ -1,6 +1,7 @@
 """From what an evaluation wrote to what `semad.evaluation.statistics` compares."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from semad.errors import UserError
 from semad.evaluation import pixels
 from semad.evaluation.baselines import BASELINES
 from semad.evaluation.results import variant
-from semad.evaluation.statistics import Entry, tally, tally_bins
+from semad.evaluation.statistics import Entry, Tally, tally, tally_bins
 from semad.scoring.thresholds import threshold
 
 
@@ -26,48 +27,35 @@ def read(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def variants(folder: Path, score: str | None = None, keep: np.ndarray | None = None) -> list[Entry]:
-    """An entry per variant of the population, with the tallies of its seeds.
+def variants(folder: Path) -> list[Entry]:
+    """An entry per variant of the population, with the tallies of its seeds, of the result's score.
 
     Args:
       folder: `evaluation/<protocol>` of a run.
-      score: which one; None for that of the result, the only one of maps.
-      keep: of items, bool (N,), those to count; None for all.
 
     Raises:
-      UserError: when there is no evaluation, or it has no such score.
+      UserError: when there is no evaluation.
     """
     result = read(folder)
-    members = result.get("members", [result | {"tricks": "none", "point": ""}])
-    name = score or result["score"]
-    if name not in members[0]["scores"]:
-        raise UserError(
-            f"{folder} has no score {name!r}; it has: {', '.join(members[0]['scores'])}"
-        )
+    members, name = result.get("members", [result]), result["score"]
     limits = [member["scores"][name]["threshold"] for member in members]
     if result["protocol"] == "pixel":
-        if name != result["score"]:
-            raise UserError(f"{folder}: maps are kept of the score {result['score']} alone")
         counts = pixels.load(folder / "scores.npz")
         tallies = [_of_counts(counts[str(i)], limit) for i, limit in enumerate(limits)]
     else:
         with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-            scores = np.atleast_2d(arrays[f"score/{name}"])
-            rows = _rows(arrays, keep)
+            scores, places = np.atleast_2d(arrays[f"score/{name}"]), _places(arrays)
             tallies = [
-                tally(own[rows[2]], *rows[:2], limit)
-                for own, limit in zip(scores, limits, strict=True)
+                tally(own, *places, limit) for own, limit in zip(scores, limits, strict=True)
             ]
-    found: dict[str, list] = {}
+    found: dict[str, list[Tally]] = {}
     for member, one in zip(members, tallies, strict=True):
-        found.setdefault(variant({"seed": 0} | member), []).append(one)
+        found.setdefault(variant(member), []).append(one)
     return [Entry(key, own) for key, own in found.items()]
 
 
-def baselines(folder: Path, keep: np.ndarray | None = None) -> list[Entry]:
-    """An entry per baseline, on the same test data and, of items, at the same threshold rule.
-
-    Those of maps have no threshold: figures at it are those of a detector that finds nothing.
+def baselines(folder: Path) -> list[Entry]:
+    """An entry per baseline, on the same test data and at the same threshold rule.
 
     Raises:
       UserError: when there is no evaluation.
@@ -75,33 +63,31 @@ def baselines(folder: Path, keep: np.ndarray | None = None) -> list[Entry]:
     result = read(folder)
     if result["protocol"] == "pixel":
         counts = pixels.load(folder / "scores.npz")
+        limits = {name: result["baselines"][name]["threshold"] for name in BASELINES}
         return [
-            Entry(_title(name), [_of_counts(counts[name], np.inf)], fixed=True)
-            for name in BASELINES
+            Entry(_title(name), [_of_counts(counts[name], limit)], fixed=True)
+            for name, limit in limits.items()
         ]
     settings = result["config"]["score"]
     rule = settings["threshold_rule"], settings["threshold_rate"]
     with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-        labels, images, kept = _rows(arrays, keep)
-        entries = []
+        entries, places = [], _places(arrays)
         for name in BASELINES:
             scores, normal = (
                 arrays[f"{prefix}/{name}"] for prefix in ("baseline", "holdout_baseline")
             )
-            one = tally(scores[kept], labels, images, threshold(*rule, normal, scores))
+            one = tally(scores, *places, threshold(*rule, normal, scores))
             entries.append(Entry(_title(name), [one], fixed=True))
     return entries
 
 
-def _of_counts(counts: pixels.Counts, limit: float) -> Any:
+def _of_counts(counts: pixels.Counts, limit: float) -> Tally:
     return tally_bins(counts.normal, counts.anomalous, counts.edges, limit)
 
 
-def _rows(arrays: Any, keep: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Labels and image numbers, from 0 on, of the items that count, and which these are."""
-    kept = slice(None) if keep is None else keep
-    images = np.unique(arrays["items"][kept, 0], return_inverse=True)[1]
-    return arrays["labels"][kept], images, kept
+def _places(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and which image each item is of, from 0 on."""
+    return arrays["labels"], np.unique(arrays["items"][:, 0], return_inverse=True)[1]
 
 
 def _title(name: str) -> str:

@@ -80,4 +80,4 @@ def _select(run: Experiment, state: TrainState, protocol: str) -> dict[str, Any]
         return None
     member = scoring_member(run.config, run.method, state, 0)
     smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]
-    return select(run.config, run.method, [member], run.holdout.images, smoothings)
+    return select(run.config, run.method, member, run.holdout.images, smoothings)

@@ -4,7 +4,7 @@ Both rebuild a patch, from its leading components or as the nearest centre, and 
 `pca_l2`, `pca_ssim` and `kmeans_l2`. A system with a generator should do better than these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,17 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
-from semad import losses
-from semad.data.patches import normalise, tile_items
-from semad.evaluation.protocols import subset
-from semad.scoring.batched import Evidence, Scorer, cut_items
+from semad import backend, losses
+from semad.data.patches import normalise, split_holdout, tile_items
+from semad.evaluation import pixels
+from semad.evaluation.items import choose_items
+from semad.evaluation.protocols import resolve, subset
+from semad.evaluation.statistics import Entry, tally, tally_bins
+from semad.evaluation.validator import rank, try_on
+from semad.experiment import Experiment
+from semad.scoring.batched import Evidence, Scorer, cut_items, score_items
+from semad.scoring.maps import Maps, cover, map_images, smooth
+from semad.scoring.thresholds import threshold
 
 PATCHES = 20_000
 COMPONENTS = 64
@@ -62,3 +69,51 @@ def fit(images: Sequence[np.ndarray], patch_size: int, seed: int) -> Scorer:
         return Evidence(scores, maps, None)
 
     return score
+
+
+def entries(run: Experiment) -> list[Entry]:
+    """The scores on the items or maps that an experiment evaluates, fitted on what it trains on."""
+    config = run.config
+    size, settings = config.data.patch_size, config.score
+    train, _ = split_holdout(run.source, config.data.holdout, size)
+    scorer = fit(train, size, config.seed)
+    if resolve(config.eval.protocol, run.source, run.method.convolutional) == "pixel":
+        return _of_maps(run, scorer)
+    items = choose_items(run)
+    chunk = settings.chunk or backend.plan().score_chunk
+    test, normal = (
+        score_items(scorer, None, *part, patch_size=size, chunk=chunk).values
+        for part in ((run.source.test, items.test.items), (run.holdout.images, items.holdout))
+    )
+    places = np.unique(items.test.items[:, 0], return_inverse=True)[1]
+    found = []
+    for name, scores in test.items():
+        limit = threshold(settings.threshold_rule, settings.threshold_rate, normal[name], scores)
+        one = tally(scores, items.test.labels, places, limit)
+        found.append(Entry(name, [one], fixed=True))
+    return found
+
+
+def _of_maps(run: Experiment, scorer: Scorer) -> list[Entry]:
+    config, settings = run.config, run.config.score
+    covered = cover(config, run.method)._replace(window=0)  # they know patches of one size alone
+    chosen = subset(len(run.source.test), config.eval.max_items, config.seed)
+    images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
+
+    def mapper(images: Sequence[np.ndarray]) -> Iterator[Maps]:
+        return map_images(scorer, None, images, covered)
+
+    sigmas = dict.fromkeys(SCORES, settings.smoothing)
+    if config.select != "none":
+        for one in reversed(rank(try_on(mapper, run.holdout.images, config.seed))):
+            sigmas[one.setting.score] = one.setting.smoothing  # the best comes last
+    test, normal = list(mapper(images)), list(mapper(run.holdout.images))
+    found = []
+    for name, sigma in sigmas.items():
+        maps, held = ([smooth(one[name], sigma) for one in part] for part in (test, normal))
+        values, known = (np.concatenate([one.ravel() for one in part]) for part in (maps, held))
+        limit = threshold(settings.threshold_rule, settings.pixel_rate, known, values)
+        counts = pixels.count(maps, masks, limit)
+        one = tally_bins(counts.normal, counts.anomalous, counts.edges, limit)
+        found.append(Entry(name, [one], fixed=True))
+    return found

@@ -57,9 +57,16 @@ def bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.nda
     return np.unique(np.concatenate(groups))
 
 
-def count(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Counts:
-    """Counts the pixels of score maps (H, W) under masks (H, W), True where anomalous."""
+def count(
+    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], threshold: float | None = None
+) -> Counts:
+    """Counts the pixels of score maps (H, W) under masks (H, W), True where anomalous.
+
+    A threshold is an edge of its own, so that counts above it are exact.
+    """
     edges = bin_edges(maps, masks)
+    if threshold is not None:
+        edges = np.unique(np.append(edges, np.nextafter(threshold, np.inf)))
     rows = [
         _count_one(np.searchsorted(edges, values, side="right"), mask, len(edges) + 1)
         for values, mask in zip(maps, masks, strict=True)

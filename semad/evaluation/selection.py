@@ -10,7 +10,7 @@ import numpy as np
 from semad.evaluation.baselines import BASELINES, baseline_maps
 from semad.evaluation.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
 from semad.experiment import Experiment, score_name, scoring_member
-from semad.scoring.batched import Scoring, make_scorer, together
+from semad.scoring.batched import Scoring, make_scorer
 from semad.scoring.maps import cover, map_images
 from semad.training.validation import Measure
 from semad.types import Method, TrainState
@@ -21,7 +21,7 @@ _KEPT = 10  # of the ranking, in the record
 def select(
     config: ml_collections.ConfigDict,
     method: Method,
-    members: Sequence[Scoring],
+    member: Scoring,
     normal: Sequence[np.ndarray],
     smoothings: Iterable[float] = SMOOTHINGS,
 ) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def select(
     Args:
       config: of the run.
       method: the system.
-      members: whose maps, or the mean of them; the choice holds for the whole population.
+      member: whose weights; the choice holds for its whole population.
       normal: held-out normal images.
       smoothings: to choose among.
 
@@ -39,8 +39,8 @@ def select(
       `value` and the average precision by family of defects; `practised`, the families that did
       not count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each.
     """
-    scorer, covered = together(make_scorer(method, maps=True)), cover(config, method)
-    mapper = partial(map_images, scorer, members, cover=covered)
+    scorer, covered = make_scorer(method, maps=True), cover(config, method)
+    mapper = partial(map_images, scorer, member, cover=covered)
     trial = try_on(mapper, normal, config.seed)
     ranked = rank(trial, smoothings=smoothings, practised=method.practised)
     best, area = ranked[0].setting, config.score.min_area

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse, stats
 from sklearn import metrics
 
+from semad.errors import UserError
 from semad.evaluation.pixels import bin_edges
 from semad.scoring.thresholds import CONFIDENCE
 
@@ -157,7 +158,7 @@ def _student(
     value: float, by_seed: float, by_image: float, seeds: int, images: int
 ) -> dict[str, Any]:
     total = by_seed + by_image
-    if math.isnan(total):
+    if math.isnan(total) or images < 2:  # one seed, or one image, says nothing of others
         return {"value": value, "interval": None, "p": None}
     if total == 0:
         return {"value": value, "interval": [value, value], "p": float(value == 0)}
@@ -188,9 +189,16 @@ def compare(entries: Sequence[Entry], reference: str, seed: int = 0) -> list[dic
     Returns:
       Rows of `name`, `seeds` and for each of `FIGURES` `mean`, `std` (None of one seed), `interval`
       (95 %, bootstrap over images of the seeds' mean) and, but for the reference, `difference` with
-      `p_holm`, adjusted for the number of rows. Figures come from scores counted in bins; they
-      agree with the exact ones to 1e-3, those at the threshold exactly where items were counted.
+      `p_holm`, adjusted for the number of rows. Figures come from scores counted in bins; AUROC
+      and average precision agree with the exact ones to 1e-3, the others are exact.
+
+    Raises:
+      UserError: when the test data have one class alone.
     """
+    if not all(
+        part.nnz for part in (entries[0].tallies[0].normal, entries[0].tallies[0].anomalous)
+    ):
+        raise UserError("the test data are all normal or all anomalous, so nothing can be ranked")
     weights = draws(entries[0].tallies[0].normal.shape[0], seed)
     sampled = {entry.name: sample(entry, weights) for entry in entries}
     rows = []
@@ -236,7 +244,7 @@ def verdict(rows: Sequence[dict[str, Any]], reference: str, figure: str = "auroc
         sentences.append(f"Within noise of {reference}: {', '.join(parts)}.")
     if untested:
         names = ", ".join(row["name"] for row in untested)
-        sentences.append(f"One seed only, so not compared: {names}.")
+        sentences.append(f"Of one seed or one image, so not compared: {names}.")
     return " ".join(sentences)
 
 

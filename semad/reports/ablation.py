@@ -26,11 +26,15 @@ def title(tricks: str) -> str:
 def markdown(report: Report) -> str:
     """The table as the thesis lays it out, and beside it what it takes to judge it."""
     head = [report["system"], *COLUMNS.values(), "AUROC − Normal", "p (Holm)"]
-    head.append(f"transductive P, R, F1 ({report['percentile']} %)")
+    transductive = report["percentile"] is not None
+    if transductive:
+        head.append(f"transductive P, R, F1 ({report['percentile']} %)")
     lines = [_line(head), _line(["---"] * len(head))]
     for row in report["rows"]:
         cells = [row["name"], *(_spread(row[key]) for key in COLUMNS)]
-        cells += [*_difference(row["auroc"]), ", ".join(_figures(row["transductive"]))]
+        cells += _difference(row["auroc"])
+        if transductive:
+            cells.append(", ".join(_figures(row["transductive"])))
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,7 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    name = row["name"].replace("_", " ") + (" †" if row.get("subset") else "")
+    name = row["name"].replace("_", " ") + (" †" if row.get("elsewhere") else "")
     difference, p = "–", "–"
     if (found := row["auroc"].get("difference")) and found["interval"]:
         low, high = found["interval"]
