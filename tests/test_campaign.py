@@ -187,8 +187,6 @@ def test_a_sweep_writes_a_row_per_point(tmp_path):
         (rate, score) for rate in ("1e-4", "1e-1") for score in ("l1", "ssim")
     }
     assert all(row["seeds"] == 2 and row["auroc_std"] is not None for row in rows)
-    first, second = (row["auroc"] for row in rows if row["score"] == "ssim")
-    assert first != second
     stored = json.loads((tmp_path / "results.json").read_text())
     assert stored["rows"] == json.loads(json.dumps(rows))
 
