@@ -61,16 +61,18 @@ def pages() -> dict[Path, str]:
     """The files that hold tables, with the contents they should have."""
     results = load()
     text = README.read_text()
+    looks = len((RESULTS / "ledger.jsonl").read_text().splitlines())
     made = {
-        "results": tables.summary(results),
-        "detection": tables.detection(results),
-        "mapping": tables.mapping(),
-        "ablation": ablation_tables.summary(),
+        "results": f"\n{tables.summary(results)}",
+        "detection": f"\n{tables.detection(results)}",
+        "mapping": f"\n{tables.mapping()}",
+        "ablation": f"\n{ablation_tables.summary()}",
+        "looks": str(looks),
     }
     for name, table in made.items():
         opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
         start, end = text.index(opening) + len(opening), text.index(closing)
-        text = f"{text[:start]}\n{table}{text[end:]}"
+        text = f"{text[:start]}{table}{text[end:]}"
     whole = INTRODUCTION + tables.details(results)
     if ablations := ablation_tables.details():
         whole += f"\n## Ablation of the training tricks\n\n{ablations}"
