@@ -46,7 +46,7 @@ def one_line_errors() -> Iterator[None]:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         _leave(
-            "out of memory; lower config.train.batch_size, config.population.together, "
+            "out of memory; set config.population.together=1, or lower config.train.batch_size, "
             "config.model.width, config.score.chunk or config.score.window",
             2,
         )
