@@ -38,8 +38,9 @@ def summary() -> str:
     reports = load("ablation")
     for dataset in dict.fromkeys(report["dataset"] for report in reports):
         own = [report for report in reports if report["dataset"] == dataset]
-        names = [f"{one['system']} ({NUMBERS.get(one['system'], '–')})" for one in own]
-        names += ["thesis, BiGAN"] if dataset == "nanotwice" else []
+        names = [one["system"] for one in own]
+        if dataset == "nanotwice":
+            names = [f"{name} ({NUMBERS.get(name, '–')})" for name in names] + ["thesis, BiGAN"]
         lines = [_line([dataset, *names]), _line(["---"] * (1 + len(names)))]
         for name, published in THESIS.items():
             cells = [name, *(_cell(one, name) for one in own)]
