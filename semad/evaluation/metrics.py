@@ -1,5 +1,7 @@
 """Ranking and threshold metrics, all from scikit-learn; anomalous is the positive class."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn import metrics
 
@@ -24,9 +26,17 @@ def ranking(labels: np.ndarray, scores: np.ndarray) -> dict[str, float | None]:
 
 def at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
     """Precision, recall and F1 of `score > threshold`; 0 where undefined."""
-    # The four cells of the confusion matrix say the same as millions of pixels.
+    return of_cells(np.bincount(2 * labels.astype(int) + (scores > threshold), minlength=4))
+
+
+def of_cells(cells: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """Precision, recall and F1 of a confusion matrix; 0 where undefined.
+
+    Args:
+      cells: how many are truly negative, falsely positive, falsely negative and truly positive: it
+        says the same as millions of pixels.
+    """
     truth, found = np.array([[0, 0, 1, 1], [0, 1, 0, 1]], bool)
-    cells = np.bincount(2 * labels.astype(int) + (scores > threshold), minlength=4)
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth, found, average="binary", zero_division=0, sample_weight=cells
     )

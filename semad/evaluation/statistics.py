@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse, stats
-from sklearn import metrics
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from semad.errors import UserError
+from semad.evaluation.metrics import of_cells
 from semad.evaluation.pixels import bin_edges
+from semad.evaluation.results import FIGURES
 from semad.scoring.thresholds import CONFIDENCE
 
 RESAMPLES = 400
-FIGURES = ("auroc", "average_precision", "precision", "recall", "f1")
 
 
 class Tally(NamedTuple):
@@ -91,15 +92,13 @@ def figures(one: Tally, weights: np.ndarray) -> list[float]:
     kept = counts > 0
     labels = np.repeat([False, True], len(normal))[kept]
     bins, counts = np.tile(np.arange(len(normal)), 2)[kept], counts[kept]
-    ranking = [
-        metrics.roc_auc_score(labels, bins, sample_weight=counts),
-        metrics.average_precision_score(labels, bins, sample_weight=counts),
-    ]
-    right, wrong = anomalous[one.limit :].sum(), normal[one.limit :].sum()
-    precision = right / (right + wrong) if right + wrong else 0.0
-    recall = right / anomalous.sum()
-    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
-    return [float(value) for value in (*ranking, precision, recall, f1)]
+    found = {
+        "auroc": float(roc_auc_score(labels, bins, sample_weight=counts)),
+        "average_precision": float(average_precision_score(labels, bins, sample_weight=counts)),
+    }
+    parts = [part for side in (normal, anomalous) for part in np.split(side, [one.limit])]
+    found |= of_cells([part.sum() for part in parts])
+    return [found[name] for name in FIGURES]
 
 
 class Sampled(NamedTuple):
