@@ -22,7 +22,7 @@ def main() -> None:
     with one_line_errors():
         run = experiment.prepare(config.load(arguments.workdir))
         state = experiment.restore(arguments.workdir, run.config, run.method)
-        result = evaluate(run, state, arguments.output)
+        result = evaluate(run, state, arguments.workdir, arguments.output)
     for name, values in result["baselines"].items():
         print(f"{name:20} {format_figure(values['auroc'])}")
     for member in result.get("members", [result]):

@@ -10,7 +10,7 @@ from semad import config as configs
 from semad import experiment, launch
 from semad.data.patches import steps_per_epoch
 from semad.errors import UserError
-from semad.evaluation.evaluate import check, evaluate
+from semad.evaluation.evaluate import check, evaluate, test_checksum
 from semad.evaluation.protocols import resolve
 from semad.experiment import Experiment
 from semad.files import new_folder, write_text
@@ -50,8 +50,8 @@ def complete(workdir: Path, config: ml_collections.ConfigDict, output: Path | No
     protocol = resolve(config.eval.protocol, run.source, run.method.convolutional)
     output = output or workdir
     folder = output / "evaluation" / protocol
-    if not _evaluated(folder, config, state.step.tolist()):
-        evaluate(run, state, output)
+    if not _evaluated(folder, run, state.step.tolist()):
+        evaluate(run, state, workdir, output)
     return folder
 
 
@@ -66,13 +66,13 @@ def _newest_step(workdir: Path) -> int | None:
     return max(steps, default=None)
 
 
-def _evaluated(folder: Path, config: ml_collections.ConfigDict, steps: list[int]) -> bool:
-    """Whether an evaluation of these weights, with this config, is there."""
+def _evaluated(folder: Path, run: Experiment, steps: list[int]) -> bool:
+    """Whether an evaluation of these weights, on these test data, with this config, is there."""
     path = folder / "metrics.json"
     if not path.is_file():
         return False
     stored = json.loads(path.read_text())
-    known, wanted = stored["config"], json.loads(config.to_json())
+    known, wanted = stored["config"], json.loads(run.config.to_json())
     for one in (known, wanted):
         one["data"].pop("dir", None)
         one["eval"].pop("purpose", None)
@@ -81,6 +81,7 @@ def _evaluated(folder: Path, config: ml_collections.ConfigDict, steps: list[int]
             for key in _CHOSEN:
                 one["score"].pop(key, None)
     same = [member["step"] for member in stored.get("members", [stored])] == steps
+    same = same and stored.get("test_images_sha256") == test_checksum(run.source)
     return same and known == wanted
 
 

@@ -53,10 +53,32 @@ def test_what_is_there_is_not_done_again(population):
     other.score.name = "l1"
     again = campaign.complete(workdir, other, workdir / "by_l1")
     assert entries.read(again)["score"] == "l1"
+    assert entries.read(again)["training_seconds"] == entries.read(folder)["training_seconds"] > 0
     assert (folder / "metrics.json").stat().st_mtime_ns == before
     other.train.batch_size = 8
     with pytest.raises(UserError, match="config.train.batch_size"):
         campaign.complete(workdir, other)
+
+
+def test_other_test_images_are_another_evaluation(population, tmp_path, monkeypatch):
+    config, workdir, folder = population
+    prepare = campaign.experiment.prepare
+    first = campaign.complete(workdir, config, tmp_path)
+
+    def swapped(config):
+        run = prepare(config)
+        test = [255 - run.source.test[0], *run.source.test[1:]]
+        return run._replace(source=run.source._replace(test=test))
+
+    monkeypatch.setattr(campaign.experiment, "prepare", swapped)
+    assert campaign.complete(workdir, config, tmp_path) == first
+    digests = [
+        json.loads((path / "metrics.json").read_text())["test_images_sha256"]
+        for path in (first, first.with_name(f"{first.name}.1"))
+    ]
+    assert len(set(digests)) == 2
+    campaign.complete(workdir, config, tmp_path)
+    assert not first.with_name(f"{first.name}.2").exists()
 
 
 def test_variants_are_what_the_metrics_say(population):

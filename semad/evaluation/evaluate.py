@@ -5,7 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semad import config
+from semad.data.source import Source
 from semad.evaluation import ledger
 from semad.evaluation.dense import evaluate_pixels
 from semad.evaluation.items import choose_items, evaluate_items
@@ -31,14 +34,17 @@ def check(run: Experiment) -> None:
         choose_items(run)
 
 
-def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any]:
+def evaluate(
+    run: Experiment, state: TrainState, workdir: Path, output: Path | None = None
+) -> dict[str, Any]:
     """Scores the test data with every member of a population and writes the results.
 
     Args:
       run: of `semad.experiment.prepare`.
       state: the population, stacked over its members.
-      workdir: takes `evaluation/<protocol>/` and `report.html`; earlier results of the protocol
-        are kept under another name.
+      workdir: where the population was trained; its log is part of the report.
+      output: takes `evaluation/<protocol>/` and `report.html`, the workdir if None; earlier results
+        of the protocol are kept under another name.
 
     Returns:
       What metrics.json holds.
@@ -47,6 +53,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
       UserError: when the data does not suit the protocol.
     """
     start = time.perf_counter()
+    output = output or workdir
     protocol = resolve(run.config.eval.protocol, run.source, run.method.convolutional)
     selection = _select(run, state, protocol)
     if selection:
@@ -54,7 +61,7 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
     name = score_name(run.config, run.method)
     part = evaluate_pixels if protocol == "pixel" else evaluate_items
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
-    with new_folder(workdir / "evaluation" / protocol) as folder:
+    with new_folder(output / "evaluation" / protocol) as folder:
         result = part(run, state, folder, name) | {
             "method": run.method.name,
             "dataset": run.source.name,
@@ -65,13 +72,20 @@ def evaluate(run: Experiment, state: TrainState, workdir: Path) -> dict[str, Any
             "selection": selection,
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
+            "test_images_sha256": test_checksum(run.source),
             "versions": config.versions(),
             "config": json.loads(run.config.to_json()),
         }
         write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
-        write_report(workdir, run.config, result, folder)
+        write_report(workdir, run.config, result, folder, output)
     ledger.note(result)
     return result
+
+
+def test_checksum(source: Source) -> str:
+    """SHA-256 of the test images, or items, and of what is known of them: labels and masks."""
+    masks = [np.empty((0, 0), bool) if mask is None else mask for mask in source.masks]
+    return config.checksum([*source.test, source.labels, *masks])
 
 
 def _select(run: Experiment, state: TrainState, protocol: str) -> dict[str, Any] | None:

@@ -29,8 +29,9 @@ def write_report(
     config: ml_collections.ConfigDict,
     result: dict[str, Any] | None = None,
     folder: Path | None = None,
+    output: Path | None = None,
 ) -> None:
-    """Writes `workdir/report.html`; it replaces that of an earlier evaluation.
+    """Writes `report.html`; it replaces that of an earlier evaluation.
 
     Args:
       workdir: of the run.
@@ -38,6 +39,7 @@ def write_report(
       result: what metrics.json holds; None after training alone, which keeps what the newest
         evaluation says, if there was one.
       folder: of the evaluation, with its figures.
+      output: takes the report; the workdir if None.
     """
     if result is None:
         result, folder = _newest(workdir)
@@ -49,7 +51,7 @@ def write_report(
         figures.training(buffer, log)
         pictures["training"] = data_uri(buffer.getvalue())
     write_page(
-        workdir / "report.html",
+        (output or workdir) / "report.html",
         "run.html.j2",
         config=config.to_dict(),
         settings=configs.flatten(config),
