@@ -24,4 +24,5 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.splices.cutpaste = 1.0  # how often each is spliced in, in relation to the others
     config.splices.texture = 1.0
     config.splices.generated = 0.25  # 0: no generator at all, the control
+    config.splices.sheet = 0.0  # textures behind what is brighter, for films between fibres
     return config

@@ -83,6 +83,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "splices.cutpaste": (0, None),
     "splices.texture": (0, None),
     "splices.generated": (0, None),
+    "splices.sheet": (0, None),
     "search.steps": (0, None),
     "search.lr": (0, 10),
     "search.weight": (0, 1),

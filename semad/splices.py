@@ -7,6 +7,7 @@ Schönfeld et al. 2020). A splice is a mask, drawn from smooth random fields, an
     cutpaste   a part of another image, flipped at random, its brightness and contrast a little off
     texture    a smooth random field, as grey as some pixel of the image, of any grain and contrast
     generated  what a generator made
+    sheet      a texture behind all that is brighter, as a film lies between fibres
 """
 
 from collections.abc import Callable
@@ -87,6 +88,11 @@ def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     return jnp.clip(grey + contrast * grain + noise, -1, 1)
 
 
+def nearer(images: jax.Array, fillings: jax.Array) -> jax.Array:
+    """1 where fillings (N, P, P, C) hide the images: (N, P, P). In micrographs, bright is near."""
+    return (fillings.mean(axis=-1) > images.mean(axis=-1)).astype(images.dtype)
+
+
 def noise_level(images: jax.Array) -> jax.Array:
     """The standard deviation of each image's noise (Immerkær 1996): (N, 1, 1, 1).
 
@@ -101,5 +107,6 @@ def noise_level(images: jax.Array) -> jax.Array:
 FILLINGS: dict[str, Callable[[jax.Array, jax.Array, slice], jax.Array]] = {
     "cutpaste": cutpaste,
     "texture": textures,
+    "sheet": textures,
 }
 """What needs no generator: `filling(key, batch of at least 2, part) -> fillings of that part`."""

@@ -18,7 +18,7 @@ from semad.methods.common import Lossed, adam, for_nets, image_shape, learning_r
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
-SOURCES = ("cutpaste", "texture", "generated")
+SOURCES = ("cutpaste", "texture", "generated", "sheet")
 
 
 def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
@@ -37,6 +37,8 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
                 fillings.append(fill(nets, own, batch.images[part], masks[part]))
             else:
                 fillings.append(splices.FILLINGS[name](own, batch.images, part))
+            if name == "sheet":
+                masks = masks.at[part].multiply(splices.nearer(batch.images[part], fillings[-1]))
         seen = splices.splice(batch.images, jnp.concatenate(fillings), masks)
         target, logits = to_cells(masks), nets.discriminator(seen)
         found = ((logits > 0) == (target > 0.5)).mean()
@@ -114,7 +116,7 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/dense_discriminator.py`."""
     image, plane = image_shape(config), image_shape(config)[:2]
-    rates = config.splices.to_dict()
+    rates = {name: config.splices.get(name, 0.0) for name in SOURCES}  # older runs lack the newest
     discriminator_loss, generator_loss = make_losses(rates, config.train.batch_size)
     nets = {"discriminator": Net(DenseDiscriminator(style(config)), (image,))}
     updates = (Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),)
@@ -123,7 +125,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
             Inpainter(config.data.channels, style(config)), (image, plane, plane)
         )
         updates += (Update("generator", ("generator",), generator_loss, adam(config)),)
-    practised = ("cutpaste", "texture")
+    practised = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
     return Method(
         name="dense_discriminator",
         nets=nets,
@@ -133,5 +135,5 @@ def build(config: ml_collections.ConfigDict) -> Method:
         score=score,
         default_score="discriminator",
         convolutional=True,
-        practised=tuple(name for name in practised if rates[name]),
+        practised=tuple(family for name, family in practised.items() if rates[name]),
     )

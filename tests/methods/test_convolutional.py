@@ -39,7 +39,7 @@ def test_cells_and_pixels():
 
 def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
     """With a generator alone, of a constant: the spliced image is known from the mask."""
-    rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 1.0}
+    rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
     loss, _ = dense_discriminator.make_losses(rates, 8)
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, _ = loss(known, BATCH, KEY, {})
@@ -52,7 +52,7 @@ def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
 
 
 def test_the_generators_loss_counts_inside_the_masks_alone():
-    rates = {"cutpaste": 1.0, "texture": 0.0, "generated": 1.0}
+    rates = {"cutpaste": 1.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
     _, loss = dense_discriminator.make_losses(rates, 8)
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, terms = loss(known, BATCH, KEY, {"w_contextual": 2.0})
@@ -70,9 +70,26 @@ def test_without_generated_splices_there_is_no_generator():
     control = tiny.prepare("dense_discriminator", splices__generated=0.0).method
     assert control.nets.keys() == {"discriminator"}
     assert [update.name for update in control.phases[0].updates] == ["discriminator"]
-    assert tiny.prepare("dense_discriminator", splices__texture=0.0).method.practised == (
-        "cutpaste",
-    )
+    other = tiny.config("dense_discriminator", splices__texture=0.0, splices__sheet=1.0)
+    assert dense_discriminator.build(other).practised == ("cutpaste", "film")
+    del other.splices.sheet  # a run from before there was one
+    assert dense_discriminator.build(other).practised == ("cutpaste",)
+
+
+def test_a_sheet_shows_where_it_is_brighter(monkeypatch):
+    """The target leaves out what the sheet lies behind, as the image does."""
+    sheet = jnp.full((8, 32, 32, 1), GREY)
+    monkeypatch.setitem(splices.FILLINGS, "sheet", lambda key, images, part: sheet[part])
+    rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 0.0, "sheet": 1.0}
+    loss, _ = dense_discriminator.make_losses(rates, 8)
+    found, _ = loss(nets(discriminator=judge), BATCH, KEY, {})
+    images = np.asarray(IMAGES[..., 0])
+    masks = np.asarray(splices.draw_masks(jax.random.split(KEY, 5)[0], 8, 32))
+    shown = np.where(images < GREY, masks, 0)
+    assert 0 < shown.sum() < masks.sum()
+    logits = np.asarray(to_cells(images + shown * (GREY - images)))
+    expected = np.log1p(np.exp(logits)) - np.asarray(to_cells(shown)) * logits
+    assert float(found) == pytest.approx(expected.mean(), rel=1e-5)
 
 
 def test_the_score_of_a_patch_is_its_highest_3_by_3_cells():
