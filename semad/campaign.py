@@ -10,7 +10,7 @@ from semad import config as configs
 from semad import experiment, launch
 from semad.data.patches import steps_per_epoch
 from semad.errors import UserError
-from semad.evaluation.evaluate import check, evaluate, test_checksum
+from semad.evaluation.evaluate import check, checksum_of_test_data, evaluate
 from semad.evaluation.protocols import resolve
 from semad.experiment import Experiment
 from semad.files import new_folder, write_text
@@ -81,8 +81,9 @@ def _evaluated(folder: Path, run: Experiment, steps: list[int]) -> bool:
             for key in _CHOSEN:
                 one["score"].pop(key, None)
     same = [member["step"] for member in stored.get("members", [stored])] == steps
-    same = same and stored.get("test_images_sha256") == test_checksum(run.source)
-    return same and known == wanted
+    if not same or known != wanted:
+        return False
+    return stored.get("test_data_sha256") == checksum_of_test_data(run.source)
 
 
 def publish(folder: Path, files: dict[str, str]) -> Path:

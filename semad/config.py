@@ -101,7 +101,8 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
         stored["score"].setdefault("pixel_rate", stored["score"]["threshold_rate"])
         for key, value in ADDED.items():
             section, _, name = key.rpartition(".")
-            (stored[section] if section else stored).setdefault(name, value)
+            if not section or section in stored:  # of some systems alone, as `splices`
+                (stored[section] if section else stored).setdefault(name, value)
         config = ml_collections.ConfigDict(stored)
         for key, kind in OPTIONAL.items():
             section, name = key.split(".")

@@ -115,6 +115,7 @@ ADDED: dict[str, Any] = {
     "score.nm_per_pixel": None,
     "score.data_bar": 0,
     "select": "none",
+    "splices.sheet": 0.0,
 }
 
 # Of the phases in their order; a run may go on with more epochs of its last one.

@@ -73,7 +73,7 @@ def test_other_test_images_are_another_evaluation(population, tmp_path, monkeypa
     monkeypatch.setattr(campaign.experiment, "prepare", swapped)
     assert campaign.complete(workdir, config, tmp_path) == first
     digests = [
-        json.loads((path / "metrics.json").read_text())["test_images_sha256"]
+        json.loads((path / "metrics.json").read_text())["test_data_sha256"]
         for path in (first, first.with_name(f"{first.name}.1"))
     ]
     assert len(set(digests)) == 2

@@ -72,7 +72,7 @@ def evaluate(
             "selection": selection,
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
-            "test_images_sha256": test_checksum(run.source),
+            "test_data_sha256": checksum_of_test_data(run.source),
             "versions": config.versions(),
             "config": json.loads(run.config.to_json()),
         }
@@ -82,7 +82,7 @@ def evaluate(
     return result
 
 
-def test_checksum(source: Source) -> str:
+def checksum_of_test_data(source: Source) -> str:
     """SHA-256 of the test images, or items, and of what is known of them: labels and masks."""
     masks = [np.empty((0, 0), bool) if mask is None else mask for mask in source.masks]
     return config.checksum([*source.test, source.labels, *masks])

@@ -116,7 +116,7 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/dense_discriminator.py`."""
     image, plane = image_shape(config), image_shape(config)[:2]
-    rates = {name: config.splices.get(name, 0.0) for name in SOURCES}  # older runs lack the newest
+    rates = config.splices.to_dict()
     discriminator_loss, generator_loss = make_losses(rates, config.train.batch_size)
     nets = {"discriminator": Net(DenseDiscriminator(style(config)), (image,))}
     updates = (Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),)
