@@ -93,6 +93,7 @@ def _score() -> ml_collections.ConfigDict:
     score.name = config_dict.placeholder(str)  # unset: the system's own default
     score.member = -1  # in use: which of the population scores; -1: the mean of all members' maps
     score.stride = 16  # pixels between tiles, or between the patches that a map is blended of
+    score.flips = False  # means over four mirror images, where training saw them: four times slower
     score.window = 0  # convolutional systems: pixels that are mapped at once; 0: by patches
     # Maps: σ in pixels of a Gaussian filter over them; chosen by experiments/choose_smoothing.py.
     score.smoothing = 8.0

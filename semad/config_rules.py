@@ -106,6 +106,7 @@ ADDED: dict[str, Any] = {
     "population.points": "",
     "population.together": 0,
     "score.window": 0,
+    "score.flips": False,
     "eval.purpose": None,
     "train.validation": "reconstruction",
     "score.member": -1,

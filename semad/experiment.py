@@ -61,7 +61,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
       UserError: for a bad value, or one that does not suit the method.
     """
     configs.validate(config)
-    method = METHODS[config.method](config)
+    method = METHODS[config.method](config)._replace(flips=config.score.flips)
     check_score_name(config, method)
     hparams(config, method)
     check_points(config, method)
@@ -85,6 +85,11 @@ def prepare(config: ml_collections.ConfigDict, source: Source | None = None) -> 
         batch_size=config.train.batch_size,
         flips=not source.oriented if flips is None else flips,
     )
+    if config.score.flips and not draw.flips:
+        raise UserError(
+            f"config.score.flips is on, and {source.name} is trained on without mirror images "
+            "(config.data.flips); set --config.score.flips=False"
+        )
     return Experiment(config, method, source, patches.stack(train), holdout, draw)
 
 

@@ -179,6 +179,7 @@ class Method(NamedTuple):
       searches: whether the score is a search, with gradients inside a compiled loop.
       convolutional: whether the score takes images of any size, with sides that are multiples of
         `CELL`, and has a map for each score: large windows then stand for many patches.
+      flips: whether scores are means over a patch and its mirror images, by `config.score.flips`.
       practised: families of `semad.evaluation.synthetic` that are much like what it trains on, so
         that finding them says little of it.
     """
@@ -194,6 +195,7 @@ class Method(NamedTuple):
     reconstruct: Decode | None = None
     searches: bool = False
     convolutional: bool = False
+    flips: bool = False
     practised: tuple[str, ...] = ()
 
     def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:

@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -13,6 +14,9 @@ from semad.data.patches import normalise
 from semad.errors import UserError
 from semad.pace import Pace
 from semad.types import Hparams, Method, Weights
+
+_FLIPS = ((), (1,), (2,), (1, 2))
+"""Axes of (N, P, P, C) along which a patch is mirrored, the patch itself first."""
 
 
 class Evidence(NamedTuple):
@@ -67,21 +71,41 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
 
     To a method's own scores it adds the residual scores of the reconstruction, if there is one,
     `l1`, `l2` and `ssim`, as means over pixels; with `maps` also their values at every pixel.
+    With `method.flips` each patch is seen in its four mirror images, and its scores and maps are
+    the means over them (test-time augmentation); its reconstruction is that of the patch as it is.
     """
+
+    axes_of_views = _FLIPS if method.flips else _FLIPS[:1]
 
     @jax.jit
     def score(member: Scoring, patches: jax.Array) -> Evidence:
-        images, nets = normalise(patches), method.bind(member.weights)
-        own, rebuilt, pixels = method.score(nets, images, member.key, member.hparams)
-        residuals = losses.RESIDUALS if rebuilt is not None else {}
-        scores = {name: distance(images, rebuilt) for name, distance in residuals.items()}
-        if not maps:
-            return Evidence(scores | own, {}, rebuilt)
-        functions = {name: losses.RESIDUAL_MAPS[name] for name in residuals}
-        every = {name: function(images, rebuilt) for name, function in functions.items()}
-        return Evidence(scores | own, every | (pixels or {}), rebuilt)
+        images = normalise(patches)
+        views = [
+            _flip_maps(_evidence(method, maps, member, jnp.flip(images, axes)), axes)
+            for axes in axes_of_views
+        ]
+        mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *views)
+        return mean._replace(reconstructions=views[0].reconstructions)
 
     return score
+
+
+def _flip_maps(evidence: Evidence, axes: tuple[int, ...]) -> Evidence:
+    return evidence._replace(maps={n: jnp.flip(v, axes) for n, v in evidence.maps.items()})
+
+
+def _evidence(method: Method, maps: bool, member: Scoring, images: jax.Array) -> Evidence:
+    """What a method says of images (N, P, P, C) in [-1, 1] as they are."""
+    own, rebuilt, pixels = method.score(
+        method.bind(member.weights), images, member.key, member.hparams
+    )
+    residuals = losses.RESIDUALS if rebuilt is not None else {}
+    scores = {name: distance(images, rebuilt) for name, distance in residuals.items()}
+    if not maps:
+        return Evidence(scores | own, {}, rebuilt)
+    functions = {name: losses.RESIDUAL_MAPS[name] for name in residuals}
+    every = {name: function(images, rebuilt) for name, function in functions.items()}
+    return Evidence(scores | own, every | (pixels or {}), rebuilt)
 
 
 def together(scorer: Scorer) -> Scorer:

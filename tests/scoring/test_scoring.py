@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from semad.errors import UserError
 from semad.scoring.batched import Scoring, make_scorer, score_items
 from semad.scoring.latent_search import search_latent
 from semad.training.state import init_population, member
@@ -98,3 +99,28 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
         residual = image - reconstruction
         np.testing.assert_allclose(found.values["l1"][row], np.abs(residual).mean(), rtol=1e-4)
         np.testing.assert_allclose(found.values["l2"][row], (residual**2).mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["bigan", "dense_discriminator"])
+def test_flips_are_means_over_mirror_images(name):
+    run = tiny.prepare(name, data__flips=True, score__flips=True)
+    weights = member(init_population(run.method, [0]), 0).ema
+    own = Scoring(weights, run.method.hparams, jax.random.key(3))
+    patches = np.stack(run.source.test[:3])
+    found = make_scorer(run.method, maps=True)(own, patches)
+    plain = make_scorer(run.method._replace(flips=False), maps=True)
+    axes = ((), 1, 2, (1, 2))
+    views = [plain(own, np.flip(patches, one)) for one in axes]
+    for key, values in found.scores.items():
+        expected = np.mean([view.scores[key] for view in views], axis=0)
+        np.testing.assert_allclose(values, expected, rtol=1e-5, err_msg=key)
+    for key, values in found.maps.items():
+        turned = [np.flip(view.maps[key], one) for view, one in zip(views, axes, strict=True)]
+        np.testing.assert_allclose(values, np.mean(turned, axis=0), rtol=1e-4, atol=1e-6)
+    if found.reconstructions is not None:
+        np.testing.assert_allclose(found.reconstructions, views[0].reconstructions, atol=1e-6)
+
+
+def test_flips_without_flips_in_training_are_refused():
+    with pytest.raises(UserError, match=r"digits.*--config.score.flips=False"):
+        tiny.prepare("bigan", score__flips=True)
