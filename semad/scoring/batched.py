@@ -1,6 +1,7 @@
 """Scores of many patches, a chunk at a time: one compiled shape, bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -75,23 +76,23 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
     the means over them (test-time augmentation); its reconstruction is that of the patch as it is.
     """
 
-    axes_of_views = _FLIPS if method.flips else _FLIPS[:1]
-
     @jax.jit
     def score(member: Scoring, patches: jax.Array) -> Evidence:
+        see = partial(_evidence, method, maps, member)
         images = normalise(patches)
-        views = [
-            _flip_maps(_evidence(method, maps, member, jnp.flip(images, axes)), axes)
-            for axes in axes_of_views
-        ]
-        mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *views)
-        return mean._replace(reconstructions=views[0].reconstructions)
+        return _mean_over_flips(see, images) if method.flips else see(images)
 
     return score
 
 
-def _flip_maps(evidence: Evidence, axes: tuple[int, ...]) -> Evidence:
-    return evidence._replace(maps={n: jnp.flip(v, axes) for n, v in evidence.maps.items()})
+def _mean_over_flips(see: Callable[[jax.Array], Evidence], images: jax.Array) -> Evidence:
+    views = []
+    for axes in _FLIPS:
+        view = see(jnp.flip(images, axes))
+        maps = {name: jnp.flip(values, axes) for name, values in view.maps.items()}
+        views.append(view._replace(maps=maps))
+    mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *views)
+    return mean._replace(reconstructions=views[0].reconstructions)
 
 
 def _evidence(method: Method, maps: bool, member: Scoring, images: jax.Array) -> Evidence:
