@@ -91,8 +91,11 @@ def _mean_over_flips(see: Callable[[jax.Array], Evidence], images: jax.Array) ->
         view = see(jnp.flip(images, axes))
         maps = {name: jnp.flip(values, axes) for name, values in view.maps.items()}
         views.append(view._replace(maps=maps))
-    mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *views)
-    return mean._replace(reconstructions=views[0].reconstructions)
+    return _mean(views)._replace(reconstructions=views[0].reconstructions)
+
+
+def _mean(parts: Sequence[Evidence]) -> Evidence:
+    return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *parts)
 
 
 def _evidence(method: Method, maps: bool, member: Scoring, images: jax.Array) -> Evidence:
@@ -117,8 +120,7 @@ def together(scorer: Scorer) -> Scorer:
     """
 
     def score(members: Sequence[Scoring], patches: jax.Array) -> Evidence:
-        parts = [scorer(member, patches) for member in members]
-        return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *parts)
+        return _mean([scorer(member, patches) for member in members])
 
     return score
 

@@ -39,16 +39,21 @@ def test_no_steps_leave_the_start():
     np.testing.assert_array_equal(found, start)
 
 
-@pytest.fixture(scope="module", params=tiny.NAMES)
-def scoring(request):
-    """A scorer with weights away from their start, and patches to score."""
-    run = tiny.prepare(request.param)
-    weights = member(init_population(run.method, [0]), 0).ema
+def shaken_weights(method):
+    """Weights away from their start, where many networks answer next to nothing."""
+    weights = member(init_population(method, [0]), 0).ema
     shaken = jax.tree.map(
         lambda leaf: leaf + 0.05 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
         weights.params,
     )
-    weights = weights._replace(params=shaken)
+    return weights._replace(params=shaken)
+
+
+@pytest.fixture(scope="module", params=tiny.NAMES)
+def scoring(request):
+    """A scorer with weights away from their start, and patches to score."""
+    run = tiny.prepare(request.param)
+    weights = shaken_weights(run.method)
     scorer = make_scorer(run.method)
 
     def score(rows, chunk=16, keep=()):
@@ -104,8 +109,7 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
 @pytest.mark.parametrize("name", ["bigan", "dense_discriminator"])
 def test_flips_are_means_over_mirror_images(name):
     run = tiny.prepare(name, data__flips=True, score__flips=True)
-    weights = member(init_population(run.method, [0]), 0).ema
-    own = Scoring(weights, run.method.hparams, jax.random.key(3))
+    own = Scoring(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
     patches = np.stack(run.source.test[:3])
     found = make_scorer(run.method, maps=True)(own, patches)
     plain = make_scorer(run.method._replace(flips=False), maps=True)
@@ -117,6 +121,8 @@ def test_flips_are_means_over_mirror_images(name):
     for key, values in found.maps.items():
         turned = [np.flip(view.maps[key], one) for view, one in zip(views, axes, strict=True)]
         np.testing.assert_allclose(values, np.mean(turned, axis=0), rtol=1e-4, atol=1e-6)
+        largest = np.abs(np.mean(turned, axis=0) - np.mean([v.maps[key] for v in views], axis=0))
+        assert largest.max() > 1e-4, key  # or maps that were not turned back would pass
     if found.reconstructions is not None:
         np.testing.assert_allclose(found.reconstructions, views[0].reconstructions, atol=1e-6)
 
