@@ -9,6 +9,8 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config = common.get_config(preset)
     config.method = "dense_discriminator"
     config.data.patch_size = 64
+    config.data.normalisation = "range"
+    config.model.bn_epsilon = 1e-5  # Flax's default
     config.lr.discriminator = 1e-3
     config.lr.generator = 2e-4
     # Maps by patches as large as those it learnt on, overlapping by half. Windows of 128 pixels

@@ -25,7 +25,7 @@ from semad.files import write_text
 from semad.launch import one_line_errors
 from semad.overrides import named, override
 from semad.training.state import init_population, split
-from semad.training.step import make_program, phase_step
+from semad.training.step import average, make_program, phase_step
 
 MEMBERS = (1, 2, 4, 8)
 REPEATS = 7
@@ -36,7 +36,7 @@ Call = Callable[[], float]
 def _trainer(run: Any, members: int, together: bool, steps: int) -> tuple[Call, float]:
     """A call that trains, and the seconds that compiling it took."""
     first = run.method.phases[0]
-    step = phase_step(run.method, first, 0, run.draw, run.config.train.ema)
+    step = phase_step(run.method, first, 0, run.draw, average(run.config))
     program, size = make_program(step, steps), members if together else 1
     groups = split(init_population(run.method, list(range(members))), size)
     scalars = population.hparams(override(run.config, [f"population.seeds={members}"]), run.method)

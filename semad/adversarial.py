@@ -4,11 +4,17 @@ Every adversarial loss is a function of what the discriminator says of each exam
 in [0, 1], 1 for real. The tricks change targets and inputs alone, so all eight combinations apply
 to every objective:
 
-    IN  input noise: σ = max(0.75·(10 − epoch)/10, 0.05) on the images that D sees
+    IN  input noise: σ = max(0.75·(1 − 5·progress), 0.05) on the images that D sees; the thesis
+        writes 0.75·(10 − epoch)/10, in runs of 50 epochs
     SL  soft labels, for D: real in [0.9, 1], generated in [0, 0.1], 5 % of them flipped
     LF  label flipping: real is 0 and generated 1, for D and for what G aims at
 
-They are traced scalars (`hparams["trick_IN"]` = 0 or 1), so members of a population may differ.
+Where the thesis runs a system otherwise (GANomaly, Skip-GANomaly, ALAD), its file says how. They
+are traced scalars (`hparams["trick_IN"]` = 0 or 1), so members of a population may differ.
+
+With cross-entropy, LF changes nothing but names: the losses under LF are those without it at
+negated logits, and a D whose last layer is linear can negate its logits as it likes. With other
+objectives it is another game.
 """
 
 from collections.abc import Callable
@@ -18,16 +24,17 @@ import jax
 import jax.numpy as jnp
 
 from semad import losses
+from semad.keys import Stream, stream
 from semad.types import Hparams
 
 Terms = dict[str, jax.Array]
 
 TRICKS = ("IN", "SL", "LF")
 COMBINATIONS = ("none", "IN", "SL", "LF", "IN+SL", "IN+LF", "SL+LF", "IN+SL+LF")
-_FLIPPED = 0.05  # share of soft labels
+FLIPPED = 0.05
+"""Share of soft labels that are flipped."""
+
 _SOFTNESS = 0.1
-_PENALTY = 2  # stream of the penalty's points, behind those of the images shown
-_LABELS = 1_000  # stream of the labels
 
 
 def switches(combination: str) -> dict[str, float]:
@@ -89,24 +96,50 @@ def energy_margin(margin: float) -> Objective:
     return Objective(loss, health)
 
 
+class NoiseSchedule(NamedTuple):
+    """σ of the input noise: `first` at the start, 0 after a fifth of the run, at least `least`."""
+
+    first: float
+    least: float
+
+    def sigma(self, progress: jax.Array) -> jax.Array:
+        """At a share of the run."""
+        return jnp.maximum(self.first * (1 - 5 * progress), self.least)
+
+
+INPUT_NOISE = NoiseSchedule(0.75, 0.05)
+
+
 class Game(NamedTuple):
-    """One move of the game: its randomness, its epoch and its switches.
+    """One move of the game: its randomness, its progress and its switches.
 
     Attributes:
       key: of the loss.
-      epoch: float scalar.
+      progress: share of the run done, float scalar.
       hparams: with `trick_<name>` for each of `TRICKS`.
+      noise: the schedule of IN.
+      flipped: share of the labels that SL flips.
     """
 
     key: jax.Array
-    epoch: jax.Array
+    progress: jax.Array
     hparams: Hparams
+    noise: NoiseSchedule = INPUT_NOISE
+    flipped: float = FLIPPED
 
-    def show(self, images: jax.Array, stream: int) -> jax.Array:
-        """The images as D sees them, with input noise; each stream draws its own."""
-        sigma = jnp.maximum(0.75 * (10 - self.epoch) / 10, 0.05) * self.hparams["trick_IN"]
-        noise = jax.random.normal(jax.random.fold_in(self.key, stream), images.shape)
-        return images + sigma * noise
+    def without(self, *tricks: str) -> "Game":
+        """The same move, played without some of the tricks."""
+        return self._replace(hparams=self.hparams | {f"trick_{name}": 0.0 for name in tricks})
+
+    def show(self, images: jax.Array, name: str) -> jax.Array:
+        """The images with input noise; each name draws its own."""
+        sigma = self.noise.sigma(self.progress) * self.hparams["trick_IN"]
+        key = stream(stream(self.key, Stream.INPUT_NOISE), name)
+        return images + sigma * jax.random.normal(key, images.shape)
+
+    def dropout(self, name: str) -> jax.Array:
+        """The key of the dropout masks of what is judged under that name."""
+        return stream(stream(self.key, Stream.DROPOUT), name)
 
     def discriminate(
         self, objective: Objective, on_real: jax.Array, on_generated: jax.Array
@@ -127,18 +160,17 @@ class Game(NamedTuple):
         self, critic: Callable[[jax.Array], jax.Array], real: jax.Array, generated: jax.Array
     ) -> jax.Array:
         """`gradient_penalty` at points that this move draws, a scalar."""
-        key = jax.random.fold_in(self.key, _PENALTY)
+        key = stream(self.key, Stream.PENALTY)
         return gradient_penalty(critic, real, generated, key)
 
     def _targets(self, count: int) -> tuple[jax.Array, jax.Array]:
         """D's targets for real and generated examples, (N,) each."""
-        key = jax.random.fold_in(self.key, _LABELS)
-        soft_key, flip_key = jax.random.split(key)
+        soft_key, flip_key = (stream(self.key, s) for s in (Stream.LABELS, Stream.LABEL_FLIPS))
         soft, flip = self.hparams["trick_SL"], self.hparams["trick_LF"]
         softness = soft * _SOFTNESS * jax.random.uniform(soft_key, (2, count))
         hard = jnp.array([[1.0], [0.0]])
         targets = hard + (1 - 2 * hard) * softness
-        wrong = soft * jax.random.bernoulli(flip_key, _FLIPPED, (2, count))
+        wrong = soft * jax.random.bernoulli(flip_key, self.flipped, (2, count))
         flips = wrong + flip - 2 * wrong * flip  # exclusive or
         targets = targets + flips * (1 - 2 * targets)
         return targets[0], targets[1]

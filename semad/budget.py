@@ -20,7 +20,7 @@ from semad.errors import UserError
 from semad.experiment import Experiment
 from semad.methods import METHODS
 from semad.training.state import init_population, init_state, parameter_count, phase_bounds
-from semad.training.step import make_program, phase_step
+from semad.training.step import average, make_program, phase_step
 
 KINDS = ("steps", "seconds", "parameters")
 _TIMED, _WARM = 8, 2  # dispatches
@@ -109,7 +109,7 @@ def _seconds_per_step(run: Experiment) -> list[float]:
     bounds = phase_bounds(run.method, steps_per_epoch(run.draw, run.train.pixels.shape[0]))
     scalars = jax.tree.map(lambda values: values[:1], populations.hparams(run.config, run.method))
     for phase, start, _ in bounds:
-        step = phase_step(run.method, phase, start, run.draw, run.config.train.ema)
+        step = phase_step(run.method, phase, start, run.draw, average(run.config))
         steps = backend.plan().steps_per_dispatch
         program = make_program(step, steps)
         state = init_population(run.method, [run.config.seed])

@@ -15,7 +15,7 @@ import numpy as np
 from ml_collections import config_dict
 
 from semad.adversarial import COMBINATIONS
-from semad.config_rules import ADDED, CHOICES, EPOCHS, FREE, OBJECTIVES, OPTIONAL, RANGES
+from semad.config_rules import ADDED, CHOICES, CHOICES_BY_METHOD, EPOCHS, FREE, OPTIONAL, RANGES
 from semad.errors import UserError
 from semad.files import write_text
 
@@ -67,7 +67,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
       UserError: for the first value out of place, with what would be right.
     """
     values = flatten(config)
-    for key, choices in (CHOICES | {"loss.objective": OBJECTIVES.get(config.method, ())}).items():
+    own = {key: choices.get(config.method, ()) for key, choices in CHOICES_BY_METHOD.items()}
+    for key, choices in (CHOICES | own).items():
         if key in values and values[key] not in choices:
             expected = ", ".join(map(str, choices))
             raise UserError(f"config.{key} is {values[key]!r}; it must be one of: {expected}")

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from semad.data.normalisation import NORMALISATIONS
 from semad.evaluation.validator import SELECTIONS
 from semad.losses import RESIDUALS
-from semad.methods import METHODS, autoencoder, ebgan, fanogan
+from semad.methods import METHODS, autoencoder, ebgan, encebgan, fanogan, ganomaly
+from semad.methods.common import REDUCTIONS
 from semad.nets.layers import INITIALIZERS
 from semad.nets.thesis import PATCH_SIZES
 from semad.scoring.regions import POOLINGS
@@ -13,27 +15,30 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "method": tuple(METHODS),
     "data.channels": (1, 3),
     "data.patch_size": PATCH_SIZES,
+    "data.normalisation": tuple(NORMALISATIONS),
     "data.protocol": ("one_class_normal", "one_class_anomalous"),
     "model.init": tuple(INITIALIZERS),
     "score.threshold_rule": ("normal_quantile", "transductive"),
+    "score.weights": ("ema", "raw"),
     "score.pooling": POOLINGS,
     "select": SELECTIONS,
     "score.degree": (1, 2),
     "search.discrimination": ("features", "cross_entropy"),
     "model.form": autoencoder.FORMS,
     "loss.reconstruction": tuple(RESIDUALS),
-    "loss.encoder_objective": fanogan.ENCODER_OBJECTIVES,
+    "loss.adversarial_term": ganomaly.ADVERSARIAL_TERMS,
+    "loss.reduction": REDUCTIONS,
     "train.validation": ("reconstruction", "synthetic"),
     "eval.checkpoint": ("newest", "best"),
     "eval.protocol": ("auto", "thesis_tiles", "pixel", "one_class"),
 }
 
 # Keys whose choices depend on the method.
-OBJECTIVES: dict[str, tuple[str, ...]] = {
-    "fanogan": tuple(fanogan.OBJECTIVES),
-    "ebgan": ebgan.OBJECTIVES,
-    "encebgan": ebgan.OBJECTIVES,
-    "sencebgan": ebgan.OBJECTIVES,
+CHOICES_BY_METHOD: dict[str, dict[str, tuple[str, ...]]] = {
+    "loss.objective": {"fanogan": tuple(fanogan.OBJECTIVES)}
+    | dict.fromkeys(("ebgan", "encebgan", "sencebgan"), ebgan.OBJECTIVES),
+    "loss.encoder_objective": {"fanogan": fanogan.ENCODER_OBJECTIVES}
+    | dict.fromkeys(("encebgan", "sencebgan"), encebgan.ENCODER_OBJECTIVES),
 }
 
 # (lowest, highest), both allowed; None is no limit.
@@ -51,6 +56,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "model.latent_dim": (1, None),
     "model.leaky_slope": (0, 1),
     "model.bn_momentum": (0, 1),
+    "model.bn_epsilon": (1e-12, 1),
     "optim.beta1": (0, 0.9999999),
     "optim.beta2": (0, 0.9999999),
     "train.batch_size": (2, None),
@@ -60,6 +66,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "train.density_epochs": (0, None),
     "model.components": (1, None),
     "train.ema": (0, 0.9999999),
+    "train.ema_share": (0, 1),
     "train.log_every": (1, None),
     "train.image_every": (1, None),
     "train.checkpoint_every": (1, None),
@@ -80,6 +87,8 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "loss.noise": (0, None),
     "loss.clip": (0, None),
     "loss.contextual": (0, None),
+    "loss.consistency": (0, None),
+    "loss.feature_matching": (0, None),
     "splices.cutpaste": (0, None),
     "splices.texture": (0, None),
     "splices.generated": (0, None),
@@ -103,6 +112,10 @@ OPTIONAL = {
 # Keys younger than some workdirs, with the value that leaves an old run what it was.
 ADDED: dict[str, Any] = {
     "data.crops": 0,
+    "data.normalisation": "range",
+    "model.bn_epsilon": 1e-5,
+    "train.ema_share": 1 / 9,
+    "score.weights": "ema",
     "population.points": "",
     "population.together": 0,
     "score.window": 0,

@@ -16,13 +16,13 @@ from semad.data.patches import Draw, Holdout, Stack
 from semad.data.source import Source
 from semad.errors import UserError
 from semad.files import write_bytes
-from semad.keys import Purpose, derive
+from semad.keys import Stream, stream
 from semad.methods import METHODS
 from semad.population import check_points, hparams, seeds
 from semad.scoring.batched import Scoring, make_scorer
 from semad.training.checkpoints import Checkpoints
-from semad.training.state import init_population, member
-from semad.types import Method, TrainState
+from semad.training.state import init_population, member, overlay
+from semad.types import Method, TrainState, Weights
 
 HOLDOUT_FILE = "holdout.npz"
 HOLDOUT_PIXELS = 2**25
@@ -61,7 +61,9 @@ def build(config: ml_collections.ConfigDict) -> Method:
       UserError: for a bad value, or one that does not suit the method.
     """
     configs.validate(config)
-    method = METHODS[config.method](config)._replace(flips=config.score.flips)
+    method = METHODS[config.method](config)._replace(
+        normalisation=config.data.normalisation, flips=config.score.flips
+    )
     check_score_name(config, method)
     hparams(config, method)
     check_points(config, method)
@@ -186,12 +188,25 @@ def scoring_member(
     one = member(state, number)
     scalars = hparams(config, method)
     own = {name: values[first + number] for name, values in scalars.items()}
-    return Scoring(one.ema, own, derive(one.key, Purpose.SCORING))
+    return Scoring(test_weights(config, method, one), own, stream(one.key, Stream.SCORING))
+
+
+def test_weights(config: ml_collections.ConfigDict, method: Method, state: TrainState) -> Weights:
+    """The weights that score, by `config.score.weights`: averaged ones, or `raw`.
+
+    Raw are those of the nets that the last phase trained. A net that it froze stays as that phase
+    saw it, with its averaged weights: what was trained against them belongs to them.
+    """
+    if config.score.weights == "ema":
+        return state.ema
+    trained = {name for update in method.phases[-1].updates for name in update.trains}
+    return overlay(state.weights, state.ema, method.nets.keys() - trained)
 
 
 def score_name(config: ml_collections.ConfigDict, method: Method) -> str:
     """The score that results are about."""
-    return config.score.name or method.default_score
+    name = config.score.name or method.default_score
+    return method.aliases.get(name, name)
 
 
 def store(workdir: Path, run: Experiment) -> None:

@@ -7,6 +7,7 @@ checkpoints, thresholds) exists once, elsewhere.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -89,14 +90,14 @@ class Batch(NamedTuple):
     common, such as the start of G(z) in the discriminator's update and in the generator's.
 
     Attributes:
-      images: (N, P, P, C) in [-1, 1].
+      images: (N, P, P, C), normalised (`semad.data.normalisation`).
       z: draws from N(0, I), (N, latent).
-      epoch: whole epochs done in this phase, a float scalar; schedules are made of it.
+      progress: share of the phase's steps done, in [0, 1), a scalar; schedules are made of it.
     """
 
     images: jax.Array
     z: jax.Array
-    epoch: jax.Array
+    progress: jax.Array
 
 
 Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, jax.Array]]]
@@ -179,7 +180,9 @@ class Method(NamedTuple):
       searches: whether the score is a search, with gradients inside a compiled loop.
       convolutional: whether the score takes images of any size, with sides that are multiples of
         `CELL`, and has a map for each score: large windows then stand for many patches.
+      normalisation: how the networks see a patch, by `config.data.normalisation`.
       flips: whether scores are means over a patch and its mirror images, by `config.score.flips`.
+      aliases: other names that a source gives to scores -> the scores' names here.
       practised: families of `semad.evaluation.synthetic` that are much like what it trains on, so
         that finding them says little of it.
     """
@@ -195,7 +198,9 @@ class Method(NamedTuple):
     reconstruct: Decode | None = None
     searches: bool = False
     convolutional: bool = False
+    normalisation: str = "range"
     flips: bool = False
+    aliases: Mapping[str, str] = MappingProxyType({})
     practised: tuple[str, ...] = ()
 
     def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:
@@ -218,7 +223,7 @@ class TrainState(NamedTuple):
       step: int32 scalar, counted over all phases.
       weights: what the optimisers move.
       opt_state: update name -> optimiser state.
-      ema: exponential moving average of `weights`, used at test time.
+      ema: exponential moving average of `weights`, used at test time by default.
       key: typed PRNG key; every random number of the run is derived from it by `fold_in`.
     """
 

@@ -1,7 +1,8 @@
 """Patches of the training and test images, cut on the device inside compiled programs.
 
-Images stay on the device in their own integer type; crops, flips and the map to [-1, 1] happen
-in the program that uses them, so that a training step needs no work on the host.
+Images stay on the device in their own integer type; crops, flips and the normalisation
+(`semad.data.normalisation`) happen in the program that uses them, so that a training step needs no
+work on the host.
 """
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 
 from semad.data.source import Source
 from semad.errors import UserError
+from semad.keys import Stream, stream
 
 
 class Stack(NamedTuple):
@@ -54,21 +56,16 @@ def stack(images: Sequence[np.ndarray]) -> Stack:
     return Stack(jnp.asarray(pixels), jnp.asarray(sizes))
 
 
-def normalise(pixels: jax.Array) -> jax.Array:
-    """The whole range of uint8 or uint16 to float32 in [-1, 1]."""
-    return pixels.astype(jnp.float32) * (2.0 / jnp.iinfo(pixels.dtype).max) - 1.0
-
-
 def crop(data: Stack, item: jax.Array, patch_size: int) -> jax.Array:
-    """The patch at item = (image, top, left): (P, P, C), not yet normalised."""
+    """The patch at item = (image, top, left): (P, P, C), integers."""
     start = (item[0], item[1], item[2], 0)
     size = (1, patch_size, patch_size, data.pixels.shape[-1])
     return jax.lax.dynamic_slice(data.pixels, start, size)[0]
 
 
 def crops(data: Stack, items: jax.Array, patch_size: int) -> jax.Array:
-    """Normalised patches at items (N, 3): (N, P, P, C) in [-1, 1]."""
-    return normalise(jax.vmap(lambda item: crop(data, item, patch_size))(items))
+    """The patches at items (N, 3): (N, P, P, C), integers."""
+    return jax.vmap(lambda item: crop(data, item, patch_size))(items)
 
 
 def steps_per_epoch(draw: Draw, image_count: int) -> int:
@@ -77,13 +74,14 @@ def steps_per_epoch(draw: Draw, image_count: int) -> int:
 
 
 def draw_batch(data: Stack, draw: Draw, key: jax.Array, index: jax.Array) -> jax.Array:
-    """Training batch number `index` of a run: (B, P, P, C) in [-1, 1].
+    """Training batch number `index` of a run: (B, P, P, C), integers.
 
     An epoch visits every one of the `crops_per_image` crops of every image once, in an order of
     its own. The places of the crops follow from the key alone, so they are the same in every
     epoch, as if they had been cut out beforehand (thesis protocol); flips are drawn anew.
     """
-    place_key, order_key, flip_key = jax.random.split(key, 3)
+    place_key = stream(key, Stream.PLACES)
+    order_key, flip_key = stream(key, Stream.ORDER), stream(key, Stream.FLIPS)
     count = data.pixels.shape[0] * draw.crops_per_image
     per_epoch = steps_per_epoch(draw, data.pixels.shape[0])
     order = jax.random.permutation(jax.random.fold_in(order_key, index // per_epoch), count)

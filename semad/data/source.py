@@ -10,8 +10,8 @@ class Source(NamedTuple):
     """Normal images to train on, and test images with what is known about them.
 
     Images are `(height, width, channels)` arrays of uint8 or uint16, all images of a source of
-    one dtype and channel count, of any sizes. Nothing here is normalised: `semad.data.patches`
-    maps the whole range of the dtype to [-1, 1].
+    one dtype and channel count, of any sizes. Nothing here is normalised: that is
+    `semad.data.normalisation`, patch by patch.
 
     Attributes:
       name: the data set's id, as results name it (for example `nanotwice`, `tfds:mnist/normal=1`).

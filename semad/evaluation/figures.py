@@ -92,7 +92,7 @@ def reconstructions(
 
     Args:
       path: of the PNG.
-      inputs, outputs: (N, P, P, C) in [-1, 1].
+      inputs, outputs: (N, P, P, C), grey values in [0, 1].
       labels: bool (N,).
     """
     columns = len(inputs)
@@ -103,9 +103,9 @@ def reconstructions(
     for axes_row, (name, images) in zip(grid, rows.items(), strict=True):
         for axes, image, label in zip(axes_row, images, labels, strict=True):
             if name == "residual":
-                axes.imshow(image, cmap="magma", vmin=0, vmax=1)
+                axes.imshow(image, cmap="magma", vmin=0, vmax=0.5)
             else:
-                axes.imshow(np.clip((image + 1) / 2, 0, 1).squeeze(), cmap="gray", vmin=0, vmax=1)
+                axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
             if name == "input":
                 axes.set_title("anomalous" if label else "normal", fontsize=6)

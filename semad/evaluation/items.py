@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semad import backend, experiment
-from semad.data.patches import normalise, tile_items
+from semad.data.normalisation import displayed, normalise
+from semad.data.patches import tile_items
 from semad.evaluation import figures, metrics
 from semad.evaluation.baselines import baseline_scores
 from semad.evaluation.per_image import of_tiles
@@ -189,9 +190,9 @@ def _draw(
     if not test.reconstructions:
         return
     outputs = np.stack([test.reconstructions[int(row)] for row in rows])
-    figures.reconstructions(
-        folder / "reconstructions.png", np.asarray(normalise(patches)), outputs, labels[rows]
-    )
+    how = run.method.normalisation
+    shown = [np.asarray(displayed(part, how)) for part in (normalise(patches, how), outputs)]
+    figures.reconstructions(folder / "reconstructions.png", *shown, labels[rows])
 
 
 def _cases(labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,7 +13,8 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from semad import backend, losses
-from semad.data.patches import normalise, split_holdout, tile_items
+from semad.data.normalisation import normalise
+from semad.data.patches import split_holdout, tile_items
 from semad.evaluation import pixels
 from semad.evaluation.items import choose_items
 from semad.evaluation.protocols import resolve, subset
@@ -31,17 +32,20 @@ SCORES = {"pca_l2": ("pca", "l2"), "pca_ssim": ("pca", "ssim"), "kmeans_l2": ("k
 """Score -> what rebuilds, and the residual."""
 
 
-def fit(images: Sequence[np.ndarray], patch_size: int, seed: int) -> Scorer:
+def fit(
+    images: Sequence[np.ndarray], patch_size: int, seed: int, normalisation: str = "range"
+) -> Scorer:
     """A scorer as `semad.scoring.batched.make_scorer` makes one; it ignores the member.
 
     Args:
       images: normal ones, (H, W, C) each, uint8 or uint16.
       patch_size: in pixels.
       seed: of the patches drawn from a dense grid, at most `PATCHES`, and of the fits.
+      normalisation: of the patches, as the systems beside which these baselines stand see them.
     """
     items = tile_items(images, patch_size, max(1, patch_size // 4))
     items = items[subset(len(items), PATCHES, seed)]
-    patches = np.asarray(normalise(cut_items(images, items, patch_size)))
+    patches = np.asarray(normalise(cut_items(images, items, patch_size), normalisation))
     rows = patches.reshape(len(patches), -1)
     count = min(COMPONENTS, *rows.shape)
     pca = PCA(count, random_state=seed).fit(rows)
@@ -60,7 +64,7 @@ def fit(images: Sequence[np.ndarray], patch_size: int, seed: int) -> Scorer:
 
     @jax.jit
     def score(_: object, patches: jax.Array) -> Evidence:
-        x = normalise(patches)
+        x = normalise(patches, normalisation)
         rebuilt = rebuild(x)
         scores, maps = {}, {}
         for name, (how, residual) in SCORES.items():
@@ -76,7 +80,7 @@ def entries(run: Experiment) -> list[Entry]:
     config = run.config
     size, settings = config.data.patch_size, config.score
     train, _ = split_holdout(run.source, config.data.holdout, size)
-    scorer = fit(train, size, config.seed)
+    scorer = fit(train, size, config.seed, run.method.normalisation)
     if resolve(config.eval.protocol, run.source, run.method.convolutional) == "pixel":
         return _of_maps(run, scorer)
     items = choose_items(run)

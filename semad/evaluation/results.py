@@ -45,7 +45,11 @@ def member_metrics(
         value = threshold(rule, rate, holdout[key], values)
         scores[key] = metrics.ranking(labels, values)
         scores[key] |= {"threshold": value} | metrics.at_threshold(labels, values, value)
-        scores[key]["transductive"] = metrics.transductive(labels, values)
+        table = metrics.transductive(labels, values)
+        scores[key] |= {
+            "transductive": table,
+            "transductive_best": metrics.transductive_best(table),
+        }
     own = scores[name]
     limit = {"rule": rule, "value": own["threshold"]}
     return {key: own[key] for key in FIGURES} | {"threshold": limit, "scores": scores}

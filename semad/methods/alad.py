@@ -8,6 +8,9 @@ depend on G and E, so they are left out there. The discriminators move first, as
 code; the thesis describes them second. Switches: `spectral_norm` (discriminators and
 encoder, one power iteration), `allow_xx`, `allow_zz`.
 
+Of the thesis' training tricks, soft and flipped labels are D_xz's alone, as there; input noise is
+on every image that a discriminator sees.
+
 Departures: the public code joins the two images along their height, we along channels. The score
 `logits` is −log D_xx(x, x̂): equation 2.90 has it without the sign, which would call an image
 the more anomalous, the more real D_xx finds its reconstruction.
@@ -18,12 +21,15 @@ import ml_collections
 
 from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
+from semad.keys import stream
 from semad.methods.common import (
     Lossed,
     adam,
     for_nets,
     game_hparams,
+    generate,
     image_shape,
+    rebuild,
     style,
     unreal,
 )
@@ -32,7 +38,6 @@ from semad.nets.thesis import Generator, Judgement
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 Pairs = dict[str, tuple[Judgement, Judgement]]
-_DROPOUT = 100  # first stream of the dropout masks, behind those of the images shown
 
 
 def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
@@ -42,35 +47,44 @@ def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
         """For each game the judgements of real and of generated pairs; and G(z)."""
         x, z = batch.images, batch.z
         code, generated = nets.encoder(x), nets.generator(z)
-        pairs = {"xz": ((game.show(x, 0), code), (game.show(generated, 1), z))}
+        pairs = {"xz": ((game.show(x, "real"), code), (game.show(generated, "generated"), z))}
         if "xx" in games:
-            shown = game.show(x, 2)
-            pairs["xx"] = ((shown, game.show(x, 3)), (shown, game.show(nets.generator(code), 4)))
+            rebuilt = game.show(nets.generator(code), "rebuilt")
+            shown = game.show(x, "xx")
+            pairs["xx"] = ((shown, game.show(x, "again")), (shown, rebuilt))
         if "zz" in games:
             pairs["zz"] = ((z, z), (z, nets.encoder(generated)))
         judged = {}
-        for number, (name, (real, fake)) in enumerate(pairs.items()):
-            keys = [jax.random.fold_in(game.key, _DROPOUT + 2 * number + i) for i in range(2)]
+        for name, (real, fake) in pairs.items():
             judge = getattr(nets, f"discriminator_{name}")
-            judged[name] = (judge(*real, key=keys[0]), judge(*fake, key=keys[1]))
+            judged[name] = (
+                judge(*real, key=game.dropout(f"{name}/real")),
+                judge(*fake, key=game.dropout(f"{name}/generated")),
+            )
         return judged, generated
+
+    def labelled(game: Game, name: str) -> Game:
+        """The game as D_xz, D_xx or D_zz plays it, each with labels of its own."""
+        own = game._replace(key=stream(game.key, name))
+        return own if name == "xz" else own.without("SL", "LF")
 
     def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """Every game's cross-entropy: the first pair is real, the second is not."""
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         terms = {}
         for name, (real, fake) in play(nets, batch, game)[0].items():
-            own = game._replace(key=jax.random.fold_in(key, sum(map(ord, name))))
-            loss, parts = own.discriminate(CROSS_ENTROPY, real.logits, fake.logits)
+            played = labelled(game, name)
+            loss, parts = played.discriminate(CROSS_ENTROPY, real.logits, fake.logits)
             terms |= {name: loss} | {f"{name}_{part}": value for part, value in parts.items()}
         return sum(terms[name] for name in games), terms
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """The labels swapped."""
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         judged, generated = play(nets, batch, game)
         terms = {
-            name: game.persuade(CROSS_ENTROPY, fake.logits) for name, (_, fake) in judged.items()
+            name: labelled(game, name).persuade(CROSS_ENTROPY, fake.logits)
+            for name, (_, fake) in judged.items()
         }
         terms["xz"] += game.persuade(CROSS_ENTROPY, judged["xz"][0].logits, 0.0)
         total = sum(terms.values())
@@ -87,7 +101,7 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
     same, other = nets.discriminator_xx(images, images), nets.discriminator_xx(images, rebuilt)
     scores = {
         "features": losses.sum_absolute(same.features, other.features),
-        "logits": losses.cross_entropy(other.logits, adversarial.real_target(hparams)),
+        "logits": losses.cross_entropy(other.logits, 1.0),
         "discriminator": unreal(nets.discriminator_xz(images, latent).logits, hparams),
     }
     return Scored(scores, rebuilt)
@@ -130,6 +144,6 @@ def build(config: ml_collections.ConfigDict) -> Method:
         hparams=for_nets(game_hparams(config), nets),
         score=score if model.allow_xx else score_without_xx,
         default_score="features" if model.allow_xx else "l1",
-        sample=lambda nets, z: nets.generator(z),
-        reconstruct=lambda nets, images: nets.generator(nets.encoder(images)),
+        sample=generate,
+        reconstruct=rebuild,
     )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from semad.methods.bigan import assemble
+from semad.methods.bigan import TOWER, assemble
 from semad.methods.common import image_shape, style
 from semad.nets.thesis import Gaussian, GaussianEncoder
 from semad.types import Method, Net, Nets
@@ -27,5 +27,6 @@ def draw(code: Gaussian, key: jax.Array) -> jax.Array:
 
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/ali.py`."""
-    encoder = GaussianEncoder(config.data.patch_size, config.model.latent_dim, style(config))
+    data, latent_dim = config.data, config.model.latent_dim
+    encoder = GaussianEncoder(data.patch_size, latent_dim, style(config), TOWER)
     return assemble(config, Net(encoder, (image_shape(config),)), encode)

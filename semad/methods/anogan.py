@@ -15,7 +15,15 @@ import optax
 
 from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY
-from semad.methods.common import adam, game_hparams, image_shape, make_game, style, unreal
+from semad.methods.common import (
+    adam,
+    game_hparams,
+    generate,
+    image_shape,
+    make_game,
+    style,
+    unreal,
+)
 from semad.nets.thesis import Discriminator, Generator
 from semad.scoring.latent_search import search_latent
 from semad.types import Hparams, Method, Net, Nets, Phase, Score, Scored, Update
@@ -63,11 +71,6 @@ def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
     return score
 
 
-def sample(nets: Nets, z: jax.Array) -> jax.Array:
-    """G(z)."""
-    return nets.generator(z)
-
-
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/anogan.py`."""
     data, latent_dim = config.data, config.model.latent_dim
@@ -89,6 +92,6 @@ def build(config: ml_collections.ConfigDict) -> Method:
         hparams=game_hparams(config),
         score=make_score(config.search, latent_dim),
         default_score="anomaly",
-        sample=sample,
+        sample=generate,
         searches=True,
     )

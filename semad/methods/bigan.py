@@ -2,27 +2,38 @@
 
 The discriminator sees pairs: (x, E(x)) as real, (G(z), z) as generated (equation 2.35). Encoder
 and generator are updated together, on swapped labels, so that the game alone makes E the inverse
-of G. Networks of table A2; `semad.nets.thesis.PairDiscriminator` says where the discriminator
-departs from it, and why. ALI plays the same game with another encoder, so what differs is passed:
-`Encode` gives z for a loss, from a key.
+of G. Generator and encoder of table A2, the encoder's first layer without batch norm; the
+discriminator is the one that the thesis' code builds (`semad.nets.thesis.PairDiscriminator`). With
+`config.loss.feature_matching`, 0.1 in that code, G also pays for the distance of its pairs'
+features from those of real pairs. ALI plays the same game with another encoder, so what differs is
+passed: `Encode` gives z for a loss, from a key.
 """
 
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 
 from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
-from semad.methods.common import Lossed, adam, game_hparams, image_shape, style, unreal
-from semad.nets.thesis import Encoder, Generator, Judgement, PairDiscriminator
+from semad.keys import Stream, stream
+from semad.methods.common import (
+    Lossed,
+    adam,
+    game_hparams,
+    generate,
+    image_shape,
+    style,
+    unreal,
+)
+from semad.nets.thesis import Encoder, Generator, Judgement, PairDiscriminator, Tower
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
 Encode = Callable[[Nets, jax.Array, jax.Array | None], jax.Array]
 """(nets, images, key) -> z; without a key the value to score with."""
 
-_NOISE = 2  # stream of the encoder's noise, behind those of the images shown
+TOWER = Tower(first_norm=False)
+"""Of the encoders."""
 
 
 def encode(nets: Nets, images: jax.Array, key: jax.Array | None) -> jax.Array:
@@ -36,30 +47,37 @@ def make_losses(encode: Encode) -> tuple[Loss, Loss]:
 
     def play(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement, jax.Array]:
         """Judgements of (x, E(x)) and (G(z), z), and G(z)."""
-        latent = encode(nets, batch.images, jax.random.fold_in(game.key, _NOISE))
+        latent = encode(nets, batch.images, stream(game.key, Stream.ENCODER_NOISE))
         generated = nets.generator(batch.z)
-        real = nets.discriminator(game.show(batch.images, 0), latent)
-        return real, nets.discriminator(game.show(generated, 1), batch.z), generated
+        pairs = {
+            "real": (game.show(batch.images, "real"), latent),
+            "generated": (game.show(generated, "generated"), batch.z),
+        }
+        real, fake = (
+            nets.discriminator(*pair, key=game.dropout(name)) for name, pair in pairs.items()
+        )
+        return real, fake, generated
 
     def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """Equation 2.35, maximised over D: (x, E(x)) is real, (G(z), z) is not."""
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         real, generated, _ = play(nets, batch, game)
         return game.discriminate(CROSS_ENTROPY, real.logits, generated.logits)
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """The labels swapped, for G and E together (Donahue et al., section 3.4).
 
-        `feature_matching` weighs the squared distance of the two pairs' mean features, which the
-        thesis' code adds; 0 by default.
+        `feature_matching` weighs G's distance ‖f(x, E(x)) − f(G(z), z)‖₂, of pairs that have
+        nothing to do with each other; E is not asked for it.
         """
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         real, generated, images = play(nets, batch, game)
         terms = {
             "encoder": game.persuade(CROSS_ENTROPY, real.logits, 0.0),
             "generator": game.persuade(CROSS_ENTROPY, generated.logits),
         }
-        matching = jnp.square(real.features.mean(axis=0) - generated.features.mean(axis=0)).sum()
+        wanted = jax.lax.stop_gradient(real.features)
+        matching = losses.norm(wanted, generated.features).mean()
         total = terms["encoder"] + terms["generator"] + hparams["feature_matching"] * matching
         health = {"spread": adversarial.spread(images, batch.images)}
         return total, terms | {"feature_matching": matching} | health
@@ -116,12 +134,12 @@ def assemble(config: ml_collections.ConfigDict, encoder: Net, encode: Encode) ->
         hparams=game_hparams(config) | {"feature_matching": config.loss.feature_matching},
         score=make_score(encode, config.score.reconstruction_weight, config.score.degree),
         default_score="features",
-        sample=lambda nets, z: nets.generator(z),
+        sample=generate,
         reconstruct=lambda nets, images: nets.generator(encode(nets, images, None)),
     )
 
 
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/bigan.py`."""
-    encoder = Encoder(config.data.patch_size, config.model.latent_dim, style(config))
+    encoder = Encoder(config.data.patch_size, config.model.latent_dim, style(config), TOWER)
     return assemble(config, Net(encoder, (image_shape(config),)), encode)

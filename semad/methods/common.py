@@ -8,17 +8,18 @@ import ml_collections
 import optax
 
 from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game, Objective
+from semad.adversarial import Game, NoiseSchedule, Objective
 from semad.nets.layers import Style
 from semad.types import Batch, Hparams, Loss, Nets, Update
 
 Lossed = tuple[jax.Array, dict[str, jax.Array]]
+Distance = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def style(config: ml_collections.ConfigDict) -> Style:
     """How the layers of all networks are built."""
     model = config.model
-    return Style(model.width, model.leaky_slope, model.bn_momentum, model.init)
+    return Style(model.width, model.leaky_slope, model.bn_momentum, model.bn_epsilon, model.init)
 
 
 def image_shape(config: ml_collections.ConfigDict) -> tuple[int, int, int]:
@@ -47,16 +48,39 @@ def for_nets(hparams: dict[str, float], nets: Iterable[str]) -> dict[str, float]
     return {n: value for n, value in hparams.items() if n in names or not n.startswith("lr_")}
 
 
-def residual(config: ml_collections.ConfigDict) -> Callable[[jax.Array, jax.Array], jax.Array]:
+LATE_NOISE = NoiseSchedule(1.25, 1.0)
+"""Input noise as the thesis has it in GANomaly and Skip-GANomaly: max(1.25·(10 − epoch)/10, 1)."""
+
+REDUCTIONS = ("sum", "mean")
+
+
+def reduced(reduction: str, reconstruction: str) -> tuple[Distance, Distance]:
+    """The distances of images and of latents or features, (N, ...) twice -> (N,) each.
+
+    Args:
+      reduction: `sum`, over pixels, and a Euclidean norm of latents, as the thesis' code has them;
+        `mean`, over pixels, and a mean square, as the papers'.
+      reconstruction: key of `losses.RESIDUALS`.
+    """
+    distance = losses.RESIDUALS[reconstruction]
+    if reduction == "mean":
+        return distance, losses.mean_square
+    return lambda x, y: x[0].size * distance(x, y), losses.norm
+
+
+def residual(config: ml_collections.ConfigDict) -> Distance:
     """The distance that `config.loss.reconstruction` names, (N, ...) twice -> (N,)."""
     return losses.RESIDUALS[config.loss.reconstruction]
 
 
-def tell_apart(nets: Nets, images: jax.Array, generated: jax.Array, game: Game) -> Lossed:
-    """D's cross-entropy: images (N, P, P, C) are real, as many generated ones are not."""
-    on_real = nets.discriminator(game.show(images, 0)).logits
-    on_generated = nets.discriminator(game.show(generated, 1)).logits
-    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+def generate(nets: Nets, z: jax.Array) -> jax.Array:
+    """G(z)."""
+    return nets.generator(z)
+
+
+def rebuild(nets: Nets, images: jax.Array) -> jax.Array:
+    """G(E(x))."""
+    return nets.generator(nets.encoder(images))
 
 
 def make_game(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss]:
@@ -64,8 +88,9 @@ def make_game(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss
 
     def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """x is real, G(z) is not."""
-        game = Game(key, batch.epoch, hparams)
-        real, generated = game.show(batch.images, 0), game.show(nets.generator(batch.z), 1)
+        game = Game(key, batch.progress, hparams)
+        real = game.show(batch.images, "real")
+        generated = game.show(nets.generator(batch.z), "generated")
         on_real, on_generated = nets.discriminator(real), nets.discriminator(generated)
         loss, terms = game.discriminate(objective, on_real.logits, on_generated.logits)
         if penalised:
@@ -78,9 +103,9 @@ def make_game(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """G(z) should pass for real."""
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         generated = nets.generator(batch.z)
-        judgement = nets.discriminator(game.show(generated, 0))
+        judgement = nets.discriminator(game.show(generated, "generated"))
         spread = adversarial.spread(generated, batch.images)
         return game.persuade(objective, judgement.logits), {"spread": spread}
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from semad import losses, splices
 from semad.errors import UserError
+from semad.keys import Stream, stream
 from semad.methods.common import Lossed, adam, for_nets, image_shape, learning_rates, style
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
@@ -28,11 +29,10 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
     def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         """Cross-entropy of every cell with how much of it is foreign."""
         del hparams
-        mask_key, *keys = jax.random.split(key, 1 + len(SOURCES))
-        masks = _masks(mask_key, batch.images)
+        masks = _masks(stream(key, Stream.MASKS), batch.images)
         fillings = []
         for name, part in parts.items():
-            own = keys[SOURCES.index(name)]
+            own = stream(stream(key, Stream.FILLINGS), name)
             if name == "generated":
                 fillings.append(fill(nets, own, batch.images[part], masks[part]))
             else:
@@ -48,9 +48,9 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
         """D should overlook what G fills in, and it should be near what was there."""
         images = batch.images[parts["generated"]]
         # Both updates of a step are given one key: G is asked about other masks than D.
-        mask_key, fill_key = jax.random.split(jax.random.fold_in(key, 1))
-        masks = _masks(mask_key, images)
-        generated = fill(nets, fill_key, images, masks)
+        key = stream(key, "generator")
+        masks = _masks(stream(key, Stream.MASKS), images)
+        generated = fill(nets, stream(key, Stream.FILLINGS), images, masks)
         answers = nets.discriminator(splices.splice(images, generated, masks))
         apart = jnp.abs(generated - images).mean(axis=-1)
         terms = {

@@ -1,53 +1,70 @@
 """ENCEBGAN (thesis section 4.3, figure 44): EBGAN, then an encoder for its generator.
 
-Phase `gan` is EBGAN's game. Phase `encoder` trains E alone, with G and D frozen:
+Phase `gan` is EBGAN's game. Phase `encoder` trains E alone, with G and D frozen, by one of three
+losses, `config.loss.encoder_objective`; with x̂ = G(E(x)), Enc the encoder inside D and AE its
+autoencoder:
 
-    L_E = ‖x − G(E(x))‖₂ + 0.4·‖Enc(x) − Enc(G(E(x)))‖₂
+    decodings   ‖x − x̂‖₂ + 0.4·‖AE(x) − AE(x̂)‖₂        the thesis' code for SENCEBGAN
+    embeddings  ‖x − x̂‖₂ + 0.4·‖Enc(x) − Enc(x̂)‖₂      the draft, and the code for ENCEBGAN
+    energy      D(x̂) = ‖x̂ − AE(x̂)‖₂                    the finished thesis' text
 
-with Enc the encoder inside the discriminator. Scores, with x̂ = G(E(x)): `image` ‖x − x̂‖₂, `energy`
-‖AE(x̂) − AE(x)‖₂, `latent` ‖E(x) − Enc(x̂)‖₂, `embedding` ‖Enc(x) − Enc(x̂)‖₂, and `combination`, 0.55
-of the latent plus 0.45 of the embedding one.
+Scores, with the thesis' names: `image` ‖x − x̂‖₂ (A(x), the system's score), `energy` ‖AE(x̂) −
+AE(x)‖₂, `latent` ‖E(x) − Enc(x̂)‖₂, `embedding` ‖Enc(x) − Enc(x̂)‖₂, and `combination`, 0.55 of the
+latent plus 0.45 of the embedding one.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import ml_collections
 
 from semad import losses
 from semad.methods import ebgan
-from semad.methods.common import Lossed, adam, image_shape, style
+from semad.methods.common import Distance, Lossed, adam, generate, image_shape, rebuild, style
+from semad.nets.autoencoders import Energy
 from semad.nets.thesis import Encoder, Tower
-from semad.types import Batch, Hparams, Method, Net, Nets, Phase, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
-# The reconstruction term of L_E: the thesis' norm, or a mean that `loss.reconstruction` names.
-DISTANCES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = losses.RESIDUALS | {
-    "l2": losses.norm
+# The reconstruction term: the thesis' norm, or a mean that `loss.reconstruction` names.
+DISTANCES: dict[str, Distance] = losses.RESIDUALS | {"l2": losses.norm}
+
+CONSISTENCIES: dict[str, Callable[[Energy], jax.Array]] = {
+    "decodings": lambda seen: seen.reconstruction,
+    "embeddings": lambda seen: seen.code,
 }
+"""What D makes of x and of x̂ and should be alike, by `loss.encoder_objective`."""
+
+ENCODER_OBJECTIVES = (*CONSISTENCIES, "energy")
 
 
-def encoder_loss(
-    nets: Nets,
-    batch: Batch,
-    key: jax.Array,
-    hparams: Hparams,
-    *,
-    distance: Callable[[jax.Array, jax.Array], jax.Array],
-) -> Lossed:
-    """L_E."""
-    del key
-    rebuilt = nets.generator(nets.encoder(batch.images))
-    wanted, seen = nets.discriminator(batch.images).code, nets.discriminator(rebuilt).code
-    terms = {
-        "reconstruction": distance(batch.images, rebuilt).mean(),
-        "embedding": losses.norm(wanted, seen).mean(),
-    }
-    return terms["reconstruction"] + hparams["w_embedding"] * terms["embedding"], terms
+def make_encoder_loss(objective: str, reconstruction: str = "l2") -> Loss:
+    """L_E for one of `ENCODER_OBJECTIVES`; `reconstruction` is a key of `DISTANCES`."""
+    distance = DISTANCES[reconstruction]
+
+    def by_energy(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """D(x̂), which says nothing of x."""
+        del key, hparams
+        rebuilt = rebuild(nets, batch.images)
+        terms = {"reconstruction": distance(batch.images, rebuilt).mean()}
+        return ebgan.energy(rebuilt, nets.discriminator(rebuilt)).mean(), terms
+
+    def by_consistency(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+        """The reconstruction's distance, and how far apart D sees it."""
+        del key
+        rebuilt = rebuild(nets, batch.images)
+        part = CONSISTENCIES[objective]
+        wanted, seen = (part(nets.discriminator(images)) for images in (batch.images, rebuilt))
+        terms = {
+            "reconstruction": distance(batch.images, rebuilt).mean(),
+            "consistency": losses.norm(wanted, seen).mean(),
+        }
+        return terms["reconstruction"] + hparams["w_consistency"] * terms["consistency"], terms
+
+    return by_energy if objective == "energy" else by_consistency
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """The five scores of section 4.3, and D(x)."""
+    """The scores of section 4.3 and of the thesis' code, and D(x)."""
     del key
     latent = nets.encoder(images)
     rebuilt = nets.generator(latent)
@@ -64,15 +81,16 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
 
 
 def make_encoder(config: ml_collections.ConfigDict) -> Net:
-    """Convolutions 5×5 of stride 2 with 64, 128, 256 channels and a dense layer."""
-    data = config.data
-    encoder = Encoder(data.patch_size, config.model.latent_dim, style(config), Tower(size=5))
+    """Convolutions 5×5 of stride 2 with 64, 128, 256 channels, batch norm but for the first, and a
+    dense layer."""
+    data, tower = config.data, Tower(size=5, first_norm=False)
+    encoder = Encoder(data.patch_size, config.model.latent_dim, style(config), tower)
     return Net(encoder, (image_shape(config),))
 
 
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/encebgan.py`."""
-    loss = partial(encoder_loss, distance=DISTANCES[config.loss.reconstruction])
+    loss = make_encoder_loss(config.loss.encoder_objective, config.loss.reconstruction)
     encoder = Update("encoder", ("encoder",), loss, adam(config))
     return Method(
         name="encebgan",
@@ -82,9 +100,10 @@ def build(config: ml_collections.ConfigDict) -> Method:
             Phase("gan", config.train.epochs, ebgan.game_updates(config)),
             Phase("encoder", config.train.encoder_epochs, (encoder,)),
         ),
-        hparams=ebgan.hparams(config) | {"w_embedding": config.loss.embedding},
+        hparams=ebgan.hparams(config) | {"w_consistency": config.loss.consistency},
         score=score,
-        default_score="combination",
-        sample=lambda nets, z: nets.generator(z),
-        reconstruct=lambda nets, images: nets.generator(nets.encoder(images)),
+        default_score="image",
+        sample=generate,
+        reconstruct=rebuild,
+        aliases={"A": "image"},
     )

@@ -1,66 +1,92 @@
-"""GANomaly (thesis section 2.3.4, table A4; Akçay et al. 2018).
+"""GANomaly (thesis section 2.3.4; Akçay et al. 2018), as the finished thesis ran it.
 
-x → E → z → decoder → x̂ → E2 → ẑ. The generator (E, decoder, E2) pays for the features of x̂, its
-pixels and its code (equations 2.91 to 2.94, as means; 2.91 squared and per image, as the
-published code has it); the discriminator tells x from x̂ by cross-entropy. Score: the mean of
-|z − ẑ| (equation 2.95), or of its square, which public code uses. Denoising variant (section
-5.5): noise on the generator's input, the target stays clean.
+x → E → z → decoder → x̂ → E2 → ẑ. The generator (E, decoder, E2) minimises
+
+    w_adv·CE(D(x̂), real) + w_con·Σ|x − x̂| + w_enc·‖z − ẑ‖₂        (means over the batch; 1, 50, 1)
+
+and the discriminator tells x from x̂ by cross-entropy. The paper has other terms, each a value of
+`config.loss`: `adversarial_term = "features"` is its ‖f(x) − f(x̂)‖² (equation 2.91, here the mean
+square, as in its code), `reduction = "mean"` its means over pixels and over z (2.92 and 2.93).
+Score: the mean of |z − ẑ| (equation 2.95), or of its square, which public code uses. Denoising
+variant (section 5.5): noise on the generator's input, the target stays clean.
+
+The training tricks as the thesis has them here: input noise is on the generator's input, its σ
+never below 1; soft labels are not flipped.
 
 What public code does and we do not: batch norm in training mode at test time, scores rescaled
 over the test set, the best epoch by test AUROC, feature matching inside D's own loss.
 """
 
-from collections.abc import Callable
-
 import jax
 import ml_collections
 
 from semad import adversarial, losses
-from semad.adversarial import Game
+from semad.adversarial import CROSS_ENTROPY, Game
+from semad.keys import Stream, stream
 from semad.methods.common import (
+    LATE_NOISE,
     Lossed,
     adam,
     game_hparams,
     image_shape,
-    residual,
+    reduced,
     style,
-    tell_apart,
     unreal,
 )
-from semad.nets.autoencoders import Decoder
-from semad.nets.thesis import Discriminator, Encoder, Tower
+from semad.nets.autoencoders import Decoder, GanomalyDiscriminator
+from semad.nets.thesis import Encoder, Tower
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
-_NOISE = 2  # stream of the denoising variant, behind those of the images shown
+ADVERSARIAL_TERMS = ("cross_entropy", "features")
+
+
+def make_game(batch: Batch, key: jax.Array, hparams: Hparams) -> Game:
+    """The game as GANomaly plays it."""
+    return Game(key, batch.progress, hparams, noise=LATE_NOISE, flipped=0.0)
 
 
 def _generate(nets: Nets, batch: Batch, game: Game) -> tuple[jax.Array, jax.Array]:
     """z and x̂ of a training batch."""
-    key = jax.random.fold_in(game.key, _NOISE)
+    key = stream(game.key, Stream.DENOISING)
     noise = game.hparams["noise"] * jax.random.normal(key, batch.images.shape)
-    code = nets.encoder(batch.images + noise)
+    code = nets.encoder(game.show(batch.images, "input") + noise)
     return code, nets.decoder(code)
 
 
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """x is real, x̂ is not."""
-    game = Game(key, batch.epoch, hparams)
+    game = make_game(batch, key, hparams)
     _, rebuilt = _generate(nets, batch, game)
-    return tell_apart(nets, batch.images, rebuilt, game)
+    on_real = nets.discriminator(batch.images).logits
+    on_generated = nets.discriminator(rebuilt).logits
+    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
 
 
-def make_generator_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
-    """Equation 2.94; `distance` is that of the contextual term, 2.92."""
+def make_generator_loss(
+    adversarial_term: str = "cross_entropy", reduction: str = "sum", reconstruction: str = "l1"
+) -> Loss:
+    """The generator's loss.
+
+    Args:
+      adversarial_term: one of `ADVERSARIAL_TERMS`.
+      reduction: one of `semad.methods.common.REDUCTIONS`, of the contextual and the latent term.
+      reconstruction: key of `losses.RESIDUALS`, the contextual term's distance.
+    """
+    contextual, latent = reduced(reduction, reconstruction)
 
     def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = Game(key, batch.epoch, hparams)
+        game = make_game(batch, key, hparams)
         code, rebuilt = _generate(nets, batch, game)
-        wanted = nets.discriminator(game.show(batch.images, 0)).features
-        features = nets.discriminator(game.show(rebuilt, 1)).features
+        judgement = nets.discriminator(rebuilt)
+        if adversarial_term == "features":
+            wanted = nets.discriminator(batch.images).features
+            adversary = losses.mean_square(wanted, judgement.features).mean()
+        else:
+            adversary = game.persuade(CROSS_ENTROPY, judgement.logits)
         terms = {
-            "adversarial": losses.mean_square(wanted, features).mean(),
-            "contextual": distance(batch.images, rebuilt).mean(),
-            "encoder": losses.mean_square(code, nets.encoder2(rebuilt)).mean(),
+            "adversarial": adversary,
+            "contextual": contextual(batch.images, rebuilt).mean(),
+            "encoder": latent(code, nets.encoder2(rebuilt)).mean(),
         }
         total = sum(hparams[f"w_{name}"] * value for name, value in terms.items())
         return total, terms | {"spread": adversarial.spread(rebuilt, batch.images)}
@@ -84,32 +110,37 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
 
 def build(config: ml_collections.ConfigDict) -> Method:
     """The method for a config of `configs/ganomaly.py`."""
-    data, latent_dim, image = config.data, config.model.latent_dim, image_shape(config)
-    tower = Tower(size=5, first_norm=False)
-    encoder = Encoder(data.patch_size, latent_dim, style(config), tower)
-    decoder = Decoder(data.patch_size, data.channels, style(config))
-    generator_loss = make_generator_loss(residual(config))
+    data, latent_dim, image, look = (
+        config.data,
+        config.model.latent_dim,
+        image_shape(config),
+        style(config),
+    )
+    norm, loss = config.model.spectral_norm, config.loss
+    tower = Tower(size=5, first_norm=False, spectral=norm)
+    encoder = Encoder(data.patch_size, latent_dim, look, tower)
+    generator_loss = make_generator_loss(loss.adversarial_term, loss.reduction, loss.reconstruction)
     generator = ("encoder", "decoder", "encoder2")
     updates = (
-        Update("generator", generator, generator_loss, adam(config)),
         Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
+        Update("generator", generator, generator_loss, adam(config)),
     )
     return Method(
         name="ganomaly",
         nets={
             "encoder": Net(encoder, (image,)),
-            "decoder": Net(decoder, ((latent_dim,),)),
+            "decoder": Net(Decoder(data.patch_size, data.channels, look), ((latent_dim,),)),
             "encoder2": Net(encoder, (image,)),
-            "discriminator": Net(Discriminator(data.patch_size, style(config)), (image,)),
+            "discriminator": Net(GanomalyDiscriminator(data.patch_size, look, norm), (image,)),
         },
         latent_dim=latent_dim,
         phases=(Phase("ganomaly", config.train.epochs, updates),),
         hparams=game_hparams(config)
         | {
-            "noise": config.loss.noise,
-            "w_adversarial": config.loss.adversarial,
-            "w_contextual": config.loss.contextual,
-            "w_encoder": config.loss.encoder,
+            "noise": loss.noise,
+            "w_adversarial": loss.adversarial,
+            "w_contextual": loss.contextual,
+            "w_encoder": loss.encoder,
         },
         score=score,
         default_score="latent_l1",

@@ -1,19 +1,29 @@
 """SENCEBGAN (thesis section 4.4, figures 43 and 45): ENCEBGAN and a second encoder, in sequence.
 
 Phase `gan`: EBGAN's game with 0.1·‖Enc(x) − Enc(G(z))‖₂ (visual similarity) in G's loss, and three
-generator updates to one of the discriminator. Phase `encoder`: E_g, by ENCEBGAN's loss. Phase
-`return`: E_r alone, back from the reconstruction, by ‖E_r(G(E_g(x))) − E_g(x)‖₂.
+generator updates to one of the discriminator. Phase `encoder`: E_G, by one of ENCEBGAN's losses.
+Phase `return`: E_R alone, back from the reconstruction, by ‖E_R(G(E_G(x))) − E_G(x)‖₂.
 
 Two of ALAD's discriminators can join, each in a game with the encoder of its phase: `allow_xx` in
-phase `encoder`, (x, x) against (x, G(E_g(x))); `allow_zz` in phase `return`, (E_g(x), E_g(x))
-against (E_g(x), E_r(G(E_g(x)))); with `spectral_norm` as in ALAD.
+phase `encoder`, (x, x) against (x, G(E_G(x))); `allow_zz` in phase `return`, (E_G(x), E_G(x))
+against (E_G(x), E_R(G(E_G(x)))); with `spectral_norm` as in ALAD.
 
-Scores, with x̂ = G(E_g(x)): `image` ‖x − x̂‖₂, `energy` ‖AE(x̂) − AE(x)‖₂, `final_1` ‖E_g(x) −
-E_r(x̂)‖₂, `final_2` ‖E_g(x) − Enc(x̂)‖₂, `final_3` ‖Enc(x) − Enc(x̂)‖₂, `comb_im` image plus a
-quarter of final_1, `comb_z` 0.55 of final_2 plus 0.45 of final_3.
+Scores, with x̂ = G(E_G(x)); `config.score.name` takes the finished thesis' name too:
+
+    image      A_R    ‖x − x̂‖₂
+    energy     A_RD   ‖AE(x) − AE(x̂)‖₂
+    image_c    A_IC   λ·A_R + (1 − λ)·A_RD
+    final_1    A_L    ‖E_G(x) − E_R(x̂)‖₂, the system's score; `final_1_l1` in L1, as its code has it
+    final_2    A_LD   ‖E_G(x) − Enc(x̂)‖₂
+    final_3    A_LDz  ‖Enc(x) − Enc(x̂)‖₂
+    latent_c   A_LC   λ·A_L + (1 − λ)·A_LDz
+    comb_im           A_R + 0.25·A_L
+    comb_z            0.55·A_LD + 0.45·A_LDz
+    final_4           ‖f_xx(x, x) − f_xx(x, x̂)‖₁, with D_xx
+    final_6           ‖f_zz(z, z) − f_zz(z, E_R(x̂))‖₁ with z = E_G(x), with D_zz
+
+The thesis squares its norms, which ranks alike, and prints no λ: 0.75 is what its code has.
 """
-
-from functools import partial
 
 import jax
 import ml_collections
@@ -21,28 +31,36 @@ import ml_collections
 from semad import losses
 from semad.adversarial import CROSS_ENTROPY, Game
 from semad.methods import ebgan, encebgan
-from semad.methods.common import Lossed, adam, for_nets, image_shape, style
+from semad.methods.common import Lossed, adam, for_nets, generate, image_shape, rebuild, style
 from semad.nets.alad import DiscriminatorXX, DiscriminatorZZ
 from semad.nets.thesis import Judgement
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
-_DROPOUT = 100  # first stream of the dropout masks, behind those of the images shown
+_LAMBDA = 0.75
+_ALIASES = {
+    "A_R": "image",
+    "A_RD": "energy",
+    "A_IC": "image_c",
+    "A_L": "final_1",
+    "A_LD": "final_2",
+    "A_LDz": "final_3",
+    "A_LC": "latent_c",
+}
 
 
 def _play_xx(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement]:
-    x = game.show(batch.images, 0)
-    rebuilt = game.show(nets.generator(nets.encoder(batch.images)), 2)
-    keys = [jax.random.fold_in(game.key, _DROPOUT + number) for number in range(2)]
-    real = nets.discriminator_xx(x, game.show(batch.images, 1), key=keys[0])
-    return real, nets.discriminator_xx(x, rebuilt, key=keys[1])
+    x = game.show(batch.images, "real")
+    rebuilt = game.show(rebuild(nets, batch.images), "rebuilt")
+    again = game.show(batch.images, "again")
+    real = nets.discriminator_xx(x, again, key=game.dropout("real"))
+    return real, nets.discriminator_xx(x, rebuilt, key=game.dropout("rebuilt"))
 
 
 def _play_zz(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement]:
     latent = nets.encoder(batch.images)
     again = nets.return_encoder(nets.generator(latent))
-    keys = [jax.random.fold_in(game.key, _DROPOUT + number) for number in range(2)]
-    real = nets.discriminator_zz(latent, latent, key=keys[0])
-    return real, nets.discriminator_zz(latent, again, key=keys[1])
+    real = nets.discriminator_zz(latent, latent, key=game.dropout("real"))
+    return real, nets.discriminator_zz(latent, again, key=game.dropout("rebuilt"))
 
 
 _PLAYS = {"xx": _play_xx, "zz": _play_zz}
@@ -52,7 +70,7 @@ def make_discriminator_loss(pair: str) -> Loss:
     """Cross-entropy of D_xx or D_zz."""
 
     def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         real, generated = _PLAYS[pair](nets, batch, game)
         return game.discriminate(CROSS_ENTROPY, real.logits, generated.logits)
 
@@ -64,7 +82,7 @@ def with_game(loss: Loss, pair: str) -> Loss:
 
     def total(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         own, terms = loss(nets, batch, key, hparams)
-        game = Game(key, batch.epoch, hparams)
+        game = Game(key, batch.progress, hparams)
         told = game.persuade(CROSS_ENTROPY, _PLAYS[pair](nets, batch, game)[1].logits)
         return own + told, terms | {f"adversarial_{pair}": told}
 
@@ -72,28 +90,46 @@ def with_game(loss: Loss, pair: str) -> Loss:
 
 
 def return_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-    """‖E_r(G(E_g(x))) − E_g(x)‖₂."""
+    """‖E_R(G(E_G(x))) − E_G(x)‖₂."""
     del key, hparams
     latent = nets.encoder(batch.images)
     again = nets.return_encoder(nets.generator(latent))
     return losses.norm(again, latent).mean(), {}
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-    """The seven scores of section 4.4, and D(x)."""
-    first, rebuilt, _ = encebgan.score(nets, images, key, hparams)
-    latent = nets.encoder(images)
-    scores = {
-        "image": first["image"],
-        "energy": first["energy"],
-        "final_1": losses.norm(latent, nets.return_encoder(rebuilt)),
-        "final_2": first["latent"],
-        "final_3": first["embedding"],
-        "discriminator": first["discriminator"],
-    }
-    scores["comb_im"] = scores["image"] + 0.25 * scores["final_1"]
-    scores["comb_z"] = 0.55 * scores["final_2"] + 0.45 * scores["final_3"]
-    return Scored(scores, rebuilt)
+def make_score(xx: bool = False, zz: bool = False) -> Score:
+    """The scores of section 4.4, and D(x); `xx` and `zz` say which discriminators joined."""
+
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+        first, rebuilt, _ = encebgan.score(nets, images, key, hparams)
+        latent = nets.encoder(images)
+        again = nets.return_encoder(rebuilt)
+        scores = {
+            "image": first["image"],
+            "energy": first["energy"],
+            "final_1": losses.norm(latent, again),
+            "final_1_l1": losses.norm(latent, again, 1),
+            "final_2": first["latent"],
+            "final_3": first["embedding"],
+            "discriminator": first["discriminator"],
+        }
+        scores["comb_im"] = scores["image"] + 0.25 * scores["final_1"]
+        scores["comb_z"] = 0.55 * scores["final_2"] + 0.45 * scores["final_3"]
+        scores["image_c"] = _mixed(scores["image"], scores["energy"])
+        scores["latent_c"] = _mixed(scores["final_1"], scores["final_3"])
+        if xx:
+            same, other = (nets.discriminator_xx(images, y) for y in (images, rebuilt))
+            scores["final_4"] = losses.sum_absolute(same.features, other.features)
+        if zz:
+            same, other = (nets.discriminator_zz(latent, z) for z in (latent, again))
+            scores["final_6"] = losses.sum_absolute(same.features, other.features)
+        return Scored(scores, rebuilt)
+
+    return score
+
+
+def _mixed(first: jax.Array, second: jax.Array) -> jax.Array:
+    return _LAMBDA * first + (1 - _LAMBDA) * second
 
 
 def encoder_phase(
@@ -124,8 +160,8 @@ def build(config: ml_collections.ConfigDict) -> Method:
     if model.allow_zz:
         judge = DiscriminatorZZ(look, model.spectral_norm)
         nets["discriminator_zz"] = Net(judge, (latent, latent))
-    rates = ebgan.hparams(config) | {"w_embedding": config.loss.embedding}
-    first = partial(encebgan.encoder_loss, distance=encebgan.DISTANCES[config.loss.reconstruction])
+    rates = ebgan.hparams(config) | {"w_consistency": config.loss.consistency}
+    first = encebgan.make_encoder_loss(config.loss.encoder_objective, config.loss.reconstruction)
     return Method(
         name="sencebgan",
         nets=nets,
@@ -138,8 +174,9 @@ def build(config: ml_collections.ConfigDict) -> Method:
             ),
         ),
         hparams=for_nets(rates, nets),
-        score=score,
-        default_score="comb_z",
-        sample=lambda nets, z: nets.generator(z),
-        reconstruct=lambda nets, images: nets.generator(nets.encoder(images)),
+        score=make_score(model.allow_xx, model.allow_zz),
+        default_score="final_1",
+        sample=generate,
+        reconstruct=rebuild,
+        aliases=_ALIASES,
     )

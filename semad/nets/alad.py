@@ -24,7 +24,7 @@ class _Dense(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """(N, F) -> (N, features)."""
         x = spectral(self.style.dense(self.features), self.spectral, train)(x)
-        return nn.Dropout(_DROPOUT, deterministic=not train)(self.style.activate(x))
+        return self.style.drop(self.style.activate(x), _DROPOUT, train)
 
 
 class AladEncoder(nn.Module):
@@ -79,7 +79,7 @@ class DiscriminatorXX(nn.Module):
         for features in (64, 128):
             conv = Conv(style.features(features), 4, 2, style)
             both = style.activate(spectral(conv, self.spectral, train)(both))
-            both = nn.Dropout(_DROPOUT, deterministic=not train)(both)
+            both = style.drop(both, _DROPOUT, train)
         flat = both.reshape(both.shape[0], -1)
         return Judgement(spectral(style.dense(1), self.spectral, train)(flat)[:, 0], flat)
 

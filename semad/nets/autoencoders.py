@@ -1,4 +1,9 @@
-"""Networks that reconstruct: GANomaly's decoder (table A4), Skip-GANomaly's U-Net, EBGAN's D."""
+"""Networks of the systems that reconstruct: GANomaly's decoder and discriminator, Skip-GANomaly's
+U-Net, EBGAN's discriminator and generator.
+
+Where the thesis' tables and the code that made its numbers differ, the code is followed: kernels
+of 5 where table A4 prints 4, ReLU in decoders.
+"""
 
 from typing import NamedTuple
 
@@ -7,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from semad.nets.layers import Conv, Style
-from semad.nets.thesis import Encoder, Tower, levels
+from semad.nets.thesis import ConvTower, Encoder, Judgement, Tower, levels
 
 
 def halvings(patch_size: int) -> int:
@@ -16,10 +21,10 @@ def halvings(patch_size: int) -> int:
 
 
 class Decoder(nn.Module):
-    """Decoder of table A4: z (N, latent), as 1×1 pixels -> images (N, P, P, channels).
+    """GANomaly's decoder: z (N, latent), as 1×1 pixels -> images (N, P, P, channels).
 
-    Transposed convolutions 4×4 of stride 2, the last one with 16 channels and each before it with
-    twice as many, up to 512; then one of stride 1.
+    Transposed convolutions 5×5 of stride 2, batch norm, ReLU, the last one with 16 channels and
+    each before it with twice as many, up to 512; then one of stride 1, tanh.
     """
 
     patch_size: int
@@ -29,12 +34,58 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array, train: bool) -> jax.Array:
         """Decodes latents; values in [-1, 1]."""
-        style = self.style
+        style = self.style._replace(slope=0.0)
         x = z[:, None, None, :]
         for level in reversed(range(halvings(self.patch_size))):
             features = style.features(min(512, 16 * 2**level))
-            x = style.normalise(Conv(features, 4, 2, style, transposed=True)(x), train)
-        return jnp.tanh(Conv(self.channels, 4, 1, style, transposed=True)(x))
+            x = style.normalise(Conv(features, 5, 2, style, transposed=True)(x), train)
+        return jnp.tanh(Conv(self.channels, 5, 1, style, transposed=True)(x))
+
+
+class GanomalyDiscriminator(nn.Module):
+    """GANomaly's discriminator: convolutions 5×5 of stride 2 with 64, 128, 256 channels.
+
+    Batch norm and leaky ReLU behind each and once more behind the flattened last one, which gives
+    the features; then a dense layer.
+    """
+
+    patch_size: int
+    style: Style
+    spectral: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> Judgement:
+        """Images (N, P, P, C) -> Judgement."""
+        tower = Tower(size=5, spectral=self.spectral)
+        features = self.style.normalise(
+            ConvTower(self.patch_size, self.style, tower)(x, train), train
+        )
+        return Judgement(self.style.dense(1)(features)[:, 0], features)
+
+
+class EnergyGenerator(nn.Module):
+    """The generator of EBGAN's family: z (N, latent) -> images (N, P, P, channels) in [-1, 1].
+
+    Dense to 2×2×256, batch norm, leaky ReLU; transposed convolutions 5×5 of stride 2 with 128, 64,
+    32 channels, batch norm, leaky ReLU; a last one to the image, tanh. Tables A6 and A7 of the
+    thesis print AnoGAN's generator; this is what its code builds for 32 pixels. Another size has
+    a level less or more, doubling backwards up to 256.
+    """
+
+    patch_size: int
+    channels: int
+    style: Style
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> jax.Array:
+        """Decodes latents."""
+        style = self.style
+        base = style.features(256)
+        x = style.normalise(style.dense(2 * 2 * base)(z), train).reshape(-1, 2, 2, base)
+        for level in reversed(range(levels(self.patch_size))):
+            features = style.features(min(256, 32 * 2**level))
+            x = style.normalise(Conv(features, 5, 2, style, transposed=True)(x), train)
+        return jnp.tanh(Conv(self.channels, 5, 2, style, transposed=True)(x))
 
 
 class Energy(NamedTuple):
@@ -78,7 +129,7 @@ class EnergyDiscriminator(nn.Module):
 class UNet(nn.Module):
     """Skip-GANomaly's generator: images (N, P, P, C) -> images in [-1, 1].
 
-    Convolutions 4×4 of stride 2 down to 1×1 with 64, 128, … 512 channels, batch norm but for
+    Convolutions 5×5 of stride 2 down to 1×1 with 64, 128, … 512 channels, batch norm but for
     the first and the last, leaky ReLU; back up with ReLU, and at every level the features of
     the way down joined along channels (Akçay et al. 2019; Isola et al. 2017).
     """
@@ -94,11 +145,11 @@ class UNet(nn.Module):
         depth = halvings(self.patch_size)
         skips = []
         for level in range(depth):
-            x = Conv(down.features(min(512, 64 * 2**level)), 4, 2, down)(x)
+            x = Conv(down.features(min(512, 64 * 2**level)), 5, 2, down)(x)
             x = down.normalise(x, train) if 0 < level < depth - 1 else down.activate(x)
             skips.append(x)
         for level in reversed(range(depth - 1)):
             features = up.features(min(512, 64 * 2**level))
-            x = up.normalise(Conv(features, 4, 2, up, transposed=True)(x), train)
+            x = up.normalise(Conv(features, 5, 2, up, transposed=True)(x), train)
             x = jnp.concatenate([x, skips[level]], axis=-1)
-        return jnp.tanh(Conv(self.channels, 4, 2, up, transposed=True)(x))
+        return jnp.tanh(Conv(self.channels, 5, 2, up, transposed=True)(x))

@@ -15,7 +15,7 @@ from semad.nets import conv
 
 INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
     "normal": nn.initializers.normal(0.02),  # DCGAN (Radford et al. 2016)
-    "xavier": nn.initializers.xavier_uniform(),
+    "xavier": nn.initializers.xavier_normal(),  # as the thesis' code has it
 }
 
 
@@ -26,6 +26,7 @@ class Style(NamedTuple):
       width: multiplies every channel count; 1.0 is the thesis.
       slope: of the leaky ReLU below zero.
       momentum: batch norm's running = momentum · running + (1 - momentum) · batch.
+      epsilon: batch norm's, added to variances.
       init: key of `INITIALIZERS`, for kernels.
       batch_norm: whether `normalise` normalises; critics with a gradient penalty do without.
       looped: whether compiled loops hold the networks, as AnoGAN's search does; for speed alone.
@@ -34,6 +35,7 @@ class Style(NamedTuple):
     width: float = 1.0
     slope: float = 0.2
     momentum: float = 0.8
+    epsilon: float = 1e-3
     init: str = "normal"
     batch_norm: bool = True
     looped: bool = False
@@ -49,12 +51,18 @@ class Style(NamedTuple):
     def normalise(self, x: jax.Array, train: bool) -> jax.Array:
         """Batch normalisation, then leaky ReLU. Call inside a compact method."""
         if self.batch_norm:
-            x = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)(x)
+            x = nn.BatchNorm(
+                use_running_average=not train, momentum=self.momentum, epsilon=self.epsilon
+            )(x)
         return self.activate(x)
 
     def activate(self, x: jax.Array) -> jax.Array:
         """Leaky ReLU."""
         return nn.leaky_relu(x, self.slope)
+
+    def drop(self, x: jax.Array, rate: float, train: bool) -> jax.Array:
+        """Dropout, which needs a key in training mode. Call inside a compact method."""
+        return nn.Dropout(rate, deterministic=not train)(x) if rate else x
 
 
 def spectral(layer: nn.Module, on: bool, train: bool) -> Callable[[jax.Array], jax.Array]:

@@ -59,8 +59,9 @@ class Tower(NamedTuple):
       size: of the kernels.
       first: channels of the first convolution; each has twice those before it, up to 512.
       first_norm: whether batch norm follows the first convolution too.
-      more: convolutions beyond those that lead to 4×4.
+      more: convolutions beyond those that lead to 4×4; negative for fewer.
       spectral: whether kernels are normalised spectrally.
+      dropout: rate behind every convolution.
     """
 
     size: int = 4
@@ -68,6 +69,7 @@ class Tower(NamedTuple):
     first_norm: bool = True
     more: int = 0
     spectral: bool = False
+    dropout: float = 0.0
 
 
 class ConvTower(nn.Module):
@@ -86,19 +88,23 @@ class ConvTower(nn.Module):
             x = spectral(Conv(features, tower.size, 2, style), tower.spectral, train)(x)
             normed = level > 0 or tower.first_norm
             x = style.normalise(x, train) if normed else style.activate(x)
+            x = style.drop(x, tower.dropout, train)
         return x.reshape(x.shape[0], -1)
 
 
 class Discriminator(nn.Module):
-    """Discriminator of table A1; the sigmoid is left to the loss."""
+    """Discriminator of table A1, by default; the sigmoid is left to the loss."""
 
     patch_size: int
     style: Style
+    tower: Tower = Tower()
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> Judgement:
         """Images (N, P, P, C) -> Judgement; the features are those of the conv tower."""
-        features = ConvTower(self.patch_size, self.style)(x, train)
+        features = ConvTower(self.patch_size, self.style, self.tower)(x, train)
+        features = self.style.drop(features, self.dropout, train)
         return Judgement(self.style.dense(1)(features)[:, 0], features)
 
 
@@ -130,32 +136,39 @@ class GaussianEncoder(nn.Module):
     patch_size: int
     latent_dim: int
     style: Style
+    tower: Tower = Tower()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> Gaussian:
         """Encodes images (N, P, P, C)."""
-        both = Encoder(self.patch_size, 2 * self.latent_dim, self.style)(x, train)
+        both = Encoder(self.patch_size, 2 * self.latent_dim, self.style, self.tower)(x, train)
         return Gaussian(both[:, : self.latent_dim], both[:, self.latent_dim :])
 
 
 class PairDiscriminator(nn.Module):
-    """BiGAN's discriminator of pairs (x, z): tower A1 on x, a dense layer on z, one on both.
+    """BiGAN's discriminator of pairs (x, z), as the finished thesis ran it, after EGBAD.
 
-    The table ends in a single unit. Straight on the concatenation, a single unit would compute
-    a(x) + b(z), which cannot tell whether x and z belong together; so one hidden layer of 1024
-    units sees both, as in Zenati et al. 2018 ("Efficient GAN-based anomaly detection"), and
-    its activations are the features f(x, z).
+    x: convolutions 4×4 of stride 2 with 64 and 128 channels; z: a dense layer of 512; both joined
+    in a hidden layer of 1024, whose activations are the features f(x, z). Leaky ReLU and dropout of
+    a half behind each, no batch norm (Zenati et al. 2018, "Efficient GAN-based anomaly
+    detection"). The hidden layer is what can tell whether x and z belong together: a single unit
+    on the concatenation would compute a(x) + b(z). Dropout needs a key in training mode.
     """
 
     patch_size: int
     style: Style
+    dropout: float = 0.5
 
     @nn.compact
     def __call__(self, x: jax.Array, z: jax.Array, train: bool) -> Judgement:
         """Images (N, P, P, C) and latents (N, latent) -> Judgement."""
-        style = self.style
-        image = ConvTower(self.patch_size, style)(x, train)
-        latent = nn.leaky_relu(style.dense(style.features(512))(z), style.slope)
-        both = jnp.concatenate([image, latent], axis=1)
-        features = nn.leaky_relu(style.dense(style.features(1024))(both), style.slope)
+        style = self.style._replace(batch_norm=False)
+        image = ConvTower(self.patch_size, style, Tower(more=-1, dropout=self.dropout))(x, train)
+
+        def hidden(x: jax.Array, features: int) -> jax.Array:
+            x = style.activate(style.dense(style.features(features))(x))
+            return style.drop(x, self.dropout, train)
+
+        both = jnp.concatenate([image, hidden(z, 512)], axis=1)
+        features = hidden(both, 1024)
         return Judgement(style.dense(1)(features)[:, 0], features)

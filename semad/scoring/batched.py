@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from semad import losses
-from semad.data.patches import normalise
+from semad.data.normalisation import normalise
 from semad.errors import UserError
 from semad.pace import Pace
 from semad.types import Hparams, Method, Weights
@@ -26,7 +26,7 @@ class Evidence(NamedTuple):
     Attributes:
       scores: score name -> float32 (N,), higher is more anomalous.
       maps: name -> float32 (N, P, P), of those scores that say something of each pixel; or empty.
-      reconstructions: (N, P, P, C) in [-1, 1], or None.
+      reconstructions: (N, P, P, C), normalised as what they rebuild; or None.
     """
 
     scores: dict[str, jax.Array]
@@ -60,7 +60,8 @@ class Scores(NamedTuple):
 
     Attributes:
       values: score name -> float32 (N,), higher is more anomalous.
-      reconstructions: position -> (P, P, C) in [-1, 1]; empty for a system that makes none.
+      reconstructions: position -> (P, P, C), normalised as what they rebuild; empty for a system
+        that makes none.
     """
 
     values: dict[str, np.ndarray]
@@ -79,7 +80,7 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
     @jax.jit
     def score(member: Scoring, patches: jax.Array) -> Evidence:
         see = partial(_evidence, method, maps, member)
-        images = normalise(patches)
+        images = normalise(patches, method.normalisation)
         return _mean_over_flips(see, images) if method.flips else see(images)
 
     return score
@@ -99,7 +100,7 @@ def _mean(parts: Sequence[Evidence]) -> Evidence:
 
 
 def _evidence(method: Method, maps: bool, member: Scoring, images: jax.Array) -> Evidence:
-    """What a method says of images (N, P, P, C) in [-1, 1] as they are."""
+    """What a method says of normalised images (N, P, P, C) as they are."""
     own, rebuilt, pixels = method.score(
         method.bind(member.weights), images, member.key, member.hparams
     )

@@ -95,11 +95,10 @@ class Log:
         )
 
     def images(self, step: int, pictures: dict[str, jax.Array]) -> None:
-        """Rows of pictures (N, P, P, C) in [-1, 1]; samples, or reconstructions, are kept."""
+        """Rows of pictures (N, P, P, C) in [0, 1]; samples, or reconstructions, are kept."""
         rows = {}
         for name, batch in pictures.items():
-            row = np.concatenate(list(np.asarray(batch)), axis=1)
-            rows[name] = np.clip((row + 1) / 2, 0, 1)
+            rows[name] = np.concatenate(list(np.asarray(batch)), axis=1)
             self._board.add_image(name, rows[name], step, dataformats="HWC")
         kept = rows.get("samples", rows.get("reconstructions"))
         if kept is not None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semad import backend, population
+from semad.data.normalisation import displayed, normalise
 from semad.data.patches import crops, stack, steps_per_epoch, tile_items
 from semad.errors import TrainingDiverged, UserError
 from semad.experiment import NO_BEST, Experiment
@@ -21,7 +22,7 @@ from semad.training.checkpoints import Checkpoints
 from semad.training.logs import Log
 from semad.training.signals import stop_request
 from semad.training.state import init_population, member, merge, phase_bounds, split
-from semad.training.step import Terms, make_program, phase_step
+from semad.training.step import Terms, average, make_program, phase_step
 from semad.training.validation import Best, Measure, by_reconstruction
 from semad.types import Hparams, Phase, TrainState
 
@@ -125,7 +126,7 @@ def _train_phase(
     config = run.experiment.config
     members = len(population.members(config))
     step_function = phase_step(
-        run.experiment.method, phase, start, run.experiment.draw, config.train.ema
+        run.experiment.method, phase, start, run.experiment.draw, average(config)
     )
     program = cache(lambda steps: make_program(step_function, steps))
     step = int(groups[0].step[0])
@@ -222,7 +223,8 @@ def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
     size = run.draw.patch_size
     items = tile_items(run.holdout.images, size, size)
     chosen = items[np.linspace(0, len(items) - 1, _PREVIEWS, dtype=int)]
-    images = crops(stack(run.holdout.images), chosen, size)
+    how = run.method.normalisation
+    images = normalise(crops(stack(run.holdout.images), chosen, size), how)
     z = sample_latent(jax.random.key(0), _PREVIEWS, run.method.latent_dim)
 
     @jax.jit
@@ -233,6 +235,6 @@ def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
             pictures["samples"] = run.method.sample(nets, z)
         if run.method.reconstruct:
             pictures["reconstructions"] = run.method.reconstruct(nets, images)
-        return pictures
+        return {name: displayed(picture, how) for name, picture in pictures.items()}
 
     return preview

@@ -1,25 +1,29 @@
 """The training state: made from a seed, stacked over a population, split into groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semad.keys import Purpose, derive
+from semad.keys import Stream, stream
 from semad.types import Method, Phase, TrainState, Weights
 
 
 def init_state(method: Method, seed: int | jax.Array) -> TrainState:
-    """A fresh state of one member; all of its randomness follows from the seed."""
+    """A fresh state of one member; all of its randomness follows from the seed.
+
+    A net's initial weights follow from the seed and from its name alone, whatever other nets the
+    method has.
+    """
     key = jax.random.key(seed)
-    init_key = derive(key, Purpose.INIT)
+    init_key = stream(key, Stream.INIT)
     params: dict[str, Any] = {}
     batch_stats: dict[str, Any] = {}
-    for number, (name, net) in enumerate(sorted(method.nets.items())):
+    for name, net in method.nets.items():
         inputs = [jnp.zeros((1, *shape)) for shape in net.inputs]
-        variables = net.module.init(jax.random.fold_in(init_key, number), *inputs, train=False)
+        variables = net.module.init(stream(init_key, name), *inputs, train=False)
         params[name] = variables["params"]
         batch_stats[name] = variables.get("batch_stats", {})
     opt_state = {
@@ -76,6 +80,15 @@ def over_members(
         return jax.tree.map(lambda leaf: leaf[None], function(*alone))
 
     return call
+
+
+def overlay(weights: Weights, others: Weights, names: Iterable[str]) -> Weights:
+    """`weights`, with those of the nets in `names` taken from `others`."""
+    names = list(names)
+    return Weights(
+        weights.params | {name: others.params[name] for name in names},
+        weights.batch_stats | {name: others.batch_stats[name] for name in names},
+    )
 
 
 def phase_bounds(method: Method, steps_per_epoch: int) -> list[tuple[Phase, int, int]]:

@@ -5,23 +5,45 @@ the members of a group and compiles one or many steps into one program.
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import optax
 
+from semad.data.normalisation import normalise
 from semad.data.patches import Draw, Stack, draw_batch, steps_per_epoch
-from semad.keys import Purpose, derive
+from semad.keys import Stream, stream
 from semad.losses import sample_latent
-from semad.training.state import over_members
+from semad.training.state import over_members, overlay
 from semad.types import Batch, Hparams, Method, Phase, TrainState, Update, Weights
 
 Terms = dict[str, jax.Array]
+
+
+class Average(NamedTuple):
+    """How weights are averaged over the steps; `Weights` of test time by default.
+
+    Attributes:
+      decay: of the moving average, in [0, 1).
+      share: the largest window, in shares of the phase's steps done so far.
+    """
+
+    decay: float
+    share: float
+
+
+def average(config: ml_collections.ConfigDict) -> Average:
+    """The average that `config.train` asks for."""
+    return Average(config.train.ema, config.train.ema_share)
+
+
 Program = Callable[[TrainState, Stack, Hparams], tuple[TrainState, Terms]]
 
 
 def phase_step(
-    method: Method, phase: Phase, first_step: int, draw: Draw, ema_decay: float
+    method: Method, phase: Phase, first_step: int, draw: Draw, averaged: Average
 ) -> Program:
     """One step of a phase for one member.
 
@@ -30,7 +52,7 @@ def phase_step(
       phase: one of its phases.
       first_step: the step at which the phase starts; batches are counted from there.
       draw: how training patches are drawn.
-      ema_decay: decay of the moving average, see `moved_average`.
+      averaged: how weights are averaged, see `moved_average`.
 
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
@@ -40,19 +62,22 @@ def phase_step(
 
     def step(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
         phase_step = state.step - first_step
-        data_key = derive(state.key, Purpose.DATA)
-        step_key = jax.random.fold_in(derive(state.key, Purpose.LOSS), state.step)
-        latent_key, loss_key = jax.random.split(step_key)
-        per_epoch = steps_per_epoch(draw, data.pixels.shape[0])
-        epoch = (phase_step // per_epoch).astype(jnp.float32)
+        data_key = stream(state.key, Stream.DATA)
+        step_key = jax.random.fold_in(stream(state.key, Stream.STEP), state.step)
+        latent_key, loss_key = stream(step_key, Stream.LATENT), stream(step_key, Stream.LOSS)
+        total = phase.epochs * steps_per_epoch(draw, data.pixels.shape[0])
+        progress = phase_step.astype(jnp.float32) / total
         # Drawn once, not per update: the compiler may share what two updates make of one z.
         batches = [
             Batch(
-                draw_batch(data, draw, data_key, phase_step * repeats + repeat),
+                normalise(
+                    draw_batch(data, draw, data_key, phase_step * repeats + repeat),
+                    method.normalisation,
+                ),
                 sample_latent(
                     jax.random.fold_in(latent_key, repeat), draw.batch_size, method.latent_dim
                 ),
-                epoch,
+                progress,
             )
             for repeat in range(repeats)
         ]
@@ -63,7 +88,7 @@ def phase_step(
                 key = jax.random.fold_in(loss_key, repeat)
                 state, terms_ = apply_update(method, update, trained, state, batch, key, hparams)
                 terms |= {f"{update.name}/{name}": value for name, value in terms_.items()}
-        ema = moved_average(state.ema, state.weights, trained, phase_step, ema_decay)
+        ema = moved_average(state.ema, state.weights, trained, phase_step, averaged)
         return state._replace(step=state.step + 1, ema=ema), terms
 
     return step
@@ -93,7 +118,7 @@ def apply_update(
       The new state, and the loss terms with the total under `loss`.
     """
     frozen = method.nets.keys() - training
-    weights = _overlay(state.weights, state.ema, frozen)
+    weights = overlay(state.weights, state.ema, frozen)
 
     def loss(params: dict) -> tuple[jax.Array, tuple[Terms, dict]]:
         nets = method.bind(weights._replace(params=weights.params | params), training)
@@ -116,23 +141,17 @@ def apply_update(
     return state._replace(weights=new, opt_state=state.opt_state | {update.name: opt_state}), terms
 
 
-def _overlay(weights: Weights, ema: Weights, frozen: set[str]) -> Weights:
-    return Weights(
-        weights.params | {name: ema.params[name] for name in frozen},
-        weights.batch_stats | {name: ema.batch_stats[name] for name in frozen},
-    )
-
-
 def moved_average(
-    ema: Weights, weights: Weights, names: frozenset[str], step: jax.Array, decay: float
+    ema: Weights, weights: Weights, names: frozenset[str], step: jax.Array, averaged: Average
 ) -> Weights:
     """The moving average of the nets in `names`, parameters and batch statistics alike.
 
-    The decay rises as (1 + step) / (10 + step) up to `decay`, so that a short run does not
-    remember its random start.
+    Its window, 1 / (1 − decay), is at most a share of the steps done so far: an average over a
+    large part of a short run is of weights that have little to do with each other, and may make a
+    constant of an encoder.
     """
-    step = step.astype(jnp.float32)
-    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    window = 1 + averaged.share * (step.astype(jnp.float32) + 1)
+    decay = jnp.minimum(averaged.decay, 1 - 1 / window)
 
     def follow(old: Mapping, new: Mapping) -> dict:
         moved = {

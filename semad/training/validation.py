@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from semad import losses
+from semad.data.normalisation import normalise
 from semad.data.patches import crops, stack, tile_items
 from semad.experiment import Experiment
 from semad.training.checkpoints import Checkpoints
@@ -36,7 +37,7 @@ def by_reconstruction(run: Experiment) -> Measure:
     size = run.draw.patch_size
     items = tile_items(run.holdout.images, size, size)
     chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
-    images = crops(stack(run.holdout.images), chosen, size)
+    images = normalise(crops(stack(run.holdout.images), chosen, size), run.method.normalisation)
 
     @jax.jit
     def validate(group: TrainState) -> jax.Array:
