@@ -88,7 +88,7 @@ def _train() -> ml_collections.ConfigDict:
     train.image_every = 1_000  # steps between sample images in TensorBoard
     train.checkpoint_every = 1_000  # steps
     train.validate_every = 1_000  # steps between validations on held-out normal images; 0: never
-    train.validation = "reconstruction"  # what validates, and so keeps the best; or synthetic
+    train.validation = "reconstruction"  # keeps the best; or synthetic, or planted_tiles
     return train
 
 

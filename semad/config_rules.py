@@ -28,7 +28,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "loss.reconstruction": tuple(RESIDUALS),
     "loss.adversarial_term": ganomaly.ADVERSARIAL_TERMS,
     "loss.reduction": REDUCTIONS,
-    "train.validation": ("reconstruction", "synthetic"),
+    "train.validation": ("reconstruction", "synthetic", "planted_tiles"),
     "eval.checkpoint": ("newest", "best"),
     "eval.protocol": ("auto", "thesis_tiles", "pixel", "one_class"),
 }

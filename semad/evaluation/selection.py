@@ -1,16 +1,18 @@
 """`config.select`: which score, how smooth a map, and how pooled, chosen without a label."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import ml_collections
 import numpy as np
 
+from semad import backend
 from semad.evaluation.baselines import BASELINES, baseline_maps
+from semad.evaluation.planted_tiles import auroc_of_families, plant_tiles
 from semad.evaluation.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
 from semad.experiment import Experiment, score_name, scoring_member
-from semad.scoring.batched import Scoring, make_scorer
+from semad.scoring.batched import Scoring, make_scorer, score_items
 from semad.scoring.maps import cover, map_images
 from semad.training.validation import Measure
 from semad.types import Method, TrainState
@@ -62,23 +64,56 @@ def measure(run: Experiment) -> Measure | None:
     """What validates while training, by `config.train.validation`; None is by reconstruction.
 
     `synthetic`: minus the validator's value, with the score and the smoothing of the config.
+    `planted_tiles`: minus the AUROC of `semad.evaluation.planted_tiles`, for the config's score.
     """
+    measures = {"synthetic": _by_maps, "planted_tiles": _by_tiles}
+    make = measures.get(run.config.train.validation)
+    return make(run) if make else None
+
+
+def _by_maps(run: Experiment) -> Measure:
     config = run.config
-    if config.train.validation != "synthetic":
-        return None
     scorer, name = make_scorer(run.method, maps=True), score_name(config, run.method)
     covered = cover(config, run.method)
 
-    def one(group: TrainState, number: int, first: int) -> float:
-        scoring = scoring_member(config, run.method, group, number, first)
+    def value(scoring: Scoring) -> float:
         mapper = partial(map_images, scorer, scoring, cover=covered, names=(name,))
         trial = try_on(mapper, run.holdout.images, config.seed)
         smoothings = (config.score.smoothing,)
         return -rank(trial, smoothings=smoothings, practised=run.method.practised)[0].value
 
-    return lambda group, first: np.array(
-        [one(group, number, first) for number in range(len(group.step))]
-    )
+    return partial(_each, run, value)
+
+
+def _by_tiles(run: Experiment) -> Measure:
+    config, size = run.config, run.draw.patch_size
+    tiles = plant_tiles(run.holdout.images, size, config.seed)
+    scorer, name = make_scorer(run.method), score_name(config, run.method)
+
+    def value(scoring: Scoring) -> float:
+        scored = score_items(
+            scorer,
+            scoring,
+            tiles.images,
+            tiles.items,
+            patch_size=size,
+            chunk=config.score.chunk or backend.plan().score_chunk,
+            label="validating",
+        )
+        return -auroc_of_families(tiles, scored.values[name], run.method.practised)
+
+    return partial(_each, run, value)
+
+
+def _each(
+    run: Experiment, value: Callable[[Scoring], float], group: TrainState, first: int
+) -> np.ndarray:
+    """The value of every member of a group."""
+    members = [
+        scoring_member(run.config, run.method, group, number, first)
+        for number in range(len(group.step))
+    ]
+    return np.array([value(member) for member in members])
 
 
 def _row(ranked: Ranked) -> dict[str, Any]:

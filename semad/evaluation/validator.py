@@ -83,14 +83,14 @@ def try_on(
       seed: of the defects.
       coverage: of an image by its defects, see `semad.evaluation.synthetic.plant`.
     """
-    normal = _thin(normal)
+    normal = thin(normal)
     size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
     planted = plant(normal, size, seed, coverage)
     maps = list(mapper([*(one.image for one in planted), *normal]))
     return Trial(planted, maps[: len(planted)], maps[len(planted) :])
 
 
-def _thin(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
+def thin(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
     """As many images, evenly spread, as `PIXELS` allow, of large ones a corner."""
     corners = [image[:SIDE, :SIDE] for image in normal]
     largest = max(image.shape[0] * image.shape[1] for image in corners)
