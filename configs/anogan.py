@@ -17,9 +17,9 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.search.discrimination = "features"  # or cross_entropy
     if preset != "thesis":  # far fewer steps: the usual rate of DCGAN (Radford et al. 2016)
         config.lr.generator = config.lr.discriminator = 2e-4
-    if preset == "small":  # the search is the cost: a seeded subset, and n_test says so
-        config.eval.max_items = 256
-        config.eval.max_holdout_items = 64
+    if preset in ("medium", "small"):  # the search is the cost: a subset, and n_test says so
+        config.eval.max_items = 1024 if preset == "medium" else 256
+        config.eval.max_holdout_items = 128 if preset == "medium" else 64
     if preset == "smoke":
         config.search.steps = 20
         config.eval.max_items = 128

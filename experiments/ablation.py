@@ -3,15 +3,18 @@
 python experiments/ablation.py --config configs/bigan.py:small --workdir runs/ablation_bigan \\
     --config.data.dir=data/nanotwice
 
-All eight rows times `config.population.seeds` (3 where it is 1) are one population: vmapped on an
-accelerator, `config.population.together` at a time where memory is short, one by one on a CPU.
+All rows times `config.population.seeds` (3 where it is 1) are one population: vmapped on an
+accelerator, `config.population.together` at a time where memory is short, one by one on a CPU. In a
+game of cross-entropy flipped labels (LF) change nothing but names (`semad.adversarial`), so a
+combination with LF and the same without it are two draws of one condition: the four without it are
+trained, and where a population has both, their members are pooled into one row.
 What is trained or evaluated already is not done again, so the same command goes on after a stop.
 Writes table.md, table.csv, table.tex, figure.png and report.json into `<workdir>/ablation/`, and
 with `--record` the report into `experiments/results/`.
 
 Figures at a threshold are those of the config's rule, by default a quantile of held-out *normal*
-scores. The thesis takes percentiles of the *test* scores; those are given beside, at the nearest to
-what `config.score.threshold_rate` leaves.
+scores. The thesis takes the percentile of the *test* scores with the highest F1; that is given
+beside.
 """
 
 import json
@@ -28,13 +31,16 @@ from semad import config as configs
 from semad.adversarial import COMBINATIONS
 from semad.errors import UserError
 from semad.evaluation import entries, figures
-from semad.evaluation.statistics import compare, verdict
+from semad.evaluation.statistics import Entry, compare, verdict
 from semad.files import write_text
+from semad.methods import METHODS
 from semad.population import members
 from semad.reports import ablation
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SEEDS = 3
+CONDITIONS = ("none", "IN", "SL", "IN+SL")
+"""All there are where flipped labels change nothing but names."""
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of the population, and of the tables.")
@@ -42,7 +48,7 @@ flags.DEFINE_string("record", None, "Keep the report as experiments/results/abla
 
 
 def settle(config: ml_collections.ConfigDict) -> None:
-    """All combinations unless the config names some, and three seeds unless it asks for more.
+    """All conditions unless the config names some, and three seeds unless it asks for more.
 
     Raises:
       UserError: for a population without a row to compare with.
@@ -50,7 +56,8 @@ def settle(config: ml_collections.ConfigDict) -> None:
     if config.population.points:
         raise UserError("config.population.points is for sweeps; an ablation is of tricks alone")
     if config.population.tricks == "none":
-        config.population.tricks = "all"
+        symmetric = METHODS[config.method](config).label_symmetric
+        config.population.tricks = ",".join(CONDITIONS) if symmetric else "all"
     if config.population.seeds == 1:
         config.population.seeds = SEEDS
     if configs.combinations(config.population.tricks)[0] != "none":
@@ -60,13 +67,13 @@ def settle(config: ml_collections.ConfigDict) -> None:
 def report(folder: Path, command: str) -> dict[str, Any]:
     """What the tables show, from an evaluation of a population of tricks."""
     result = entries.read(folder)
-    name = {tricks: ablation.title(tricks) for tricks in COMBINATIONS}
-    own = [one._replace(name=name[one.name]) for one in entries.variants(folder)]
-    rows = compare(own, name["none"])
-    percentile = _percentile(result)
+    config = ml_collections.ConfigDict(result["config"])
+    name = titles(METHODS[config.method](config).label_symmetric)
+    rows = compare(pooled(entries.variants(folder), name), name["none"])
+    best = "transductive_best" in result["members"][0]["scores"][result["score"]]
     for row in rows:
         group = [one for one in result["members"] if name[one["tricks"]] == row["name"]]
-        row["transductive"] = _transductive(group, result["score"], percentile)
+        row["transductive"] = _transductive(group, result["score"]) if best else {}
         row["scores"] = {
             key: {figure: mean(one["scores"][key][figure] for one in group) for figure in _RANKING}
             for key in group[0]["scores"]
@@ -88,7 +95,7 @@ def report(folder: Path, command: str) -> dict[str, Any]:
             "rule": result["config"]["score"]["threshold_rule"],
             "rate": result["config"]["score"]["threshold_rate"],
         },
-        "percentile": percentile,
+        "percentile": "best" if best else None,
         "verdict": verdict(rows, name["none"]),
         "rows": rows,
         "baselines": result["baselines"],
@@ -102,20 +109,27 @@ def report(folder: Path, command: str) -> dict[str, Any]:
 _RANKING = ("auroc", "average_precision")
 
 
-def _percentile(result: dict[str, Any]) -> str | None:
-    """The thesis' percentile nearest to the rate asked for; None of maps, which have none."""
-    table = result["members"][0]["scores"][result["score"]].get("transductive")
-    wanted = 100 * (1 - result["config"]["score"]["threshold_rate"])
-    return min(table, key=lambda key: abs(float(key) - wanted)) if table else None
-
-
-def _transductive(
-    group: list[dict[str, Any]], score: str, percentile: str | None
-) -> dict[str, float]:
-    if percentile is None:
-        return {}
-    own = [one["scores"][score]["transductive"][percentile] for one in group]
+def _transductive(group: list[dict[str, Any]], score: str) -> dict[str, float]:
+    own = [one["scores"][score]["transductive_best"] for one in group]
     return {key: mean(one[key] for one in own) for key in ("precision", "recall", "f1")}
+
+
+def titles(symmetric: bool) -> dict[str, str]:
+    """The row of every combination; with `symmetric`, of LF and without it the same."""
+    if not symmetric:
+        return {tricks: ablation.title(tricks) for tricks in COMBINATIONS}
+    plain = {tricks: tricks.replace("+LF", "").replace("LF", "none") for tricks in COMBINATIONS}
+    return {tricks: ablation.title(same) for tricks, same in plain.items()}
+
+
+def pooled(variants: list[Entry], name: dict[str, str]) -> list[Entry]:
+    """Entries of one row as one, with the members of all."""
+    rows: dict[str, Entry] = {}
+    for one in variants:
+        row = name[one.name]
+        before = rows[row].tallies if row in rows else ()
+        rows[row] = one._replace(name=row, tallies=[*before, *one.tallies])
+    return list(rows.values())
 
 
 def write(folder: Path, made: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 python experiments/results.py record --metrics runs/bigan/evaluation/thesis_tiles/metrics.json \\
     --name nanotwice_bigan_small --command "python main.py --config configs/bigan.py:small ..."
-python experiments/results.py table            # writes README's summary and results/README.md
+python experiments/results.py table            # writes the tables of README.md, results/README.md
+                                               # and docs/reproduction.md
 python experiments/results.py table --check    # exit code 1 if they are not up to date
 """
 
@@ -13,18 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import ablation_tables
+import reproduction
 import tables
 from tables import RESULTS, Result
 
 from semad.campaign import rounded
 
 README = RESULTS.parents[1] / "README.md"
+REPRODUCTION = RESULTS.parents[1] / "docs" / "reproduction.md"
 DATA = ("nanotwice", "nanofibres")  # in this order; the others follow by name
 INTRODUCTION = """# Results
 
 Made by `python experiments/results.py table` from the files beside it: mean ± standard deviation
 over the seeds, the default score bold, F1 at the normal-only threshold, training time per seed.
 Each row names the run that made it.
+
+‡ Ran before the finished thesis was followed (commit 08968bb or earlier): patches on [-1, 1], the
+networks and losses of the thesis' draft. docs/reproduction.md has the rows that replace them, as far as they
+have been run.
 
 """
 
@@ -37,6 +44,9 @@ def record(metrics: Path, name: str, command: str) -> None:
     path = RESULTS / f"run_{name}.json"
     about = {"name": name, "command": command}
     path.write_text(json.dumps(about | rounded(_small(result)), indent=1) + "\n")
+    if curve := reproduction.read_curve(metrics.parents[2]):
+        path = RESULTS / f"curve_{name}.json"
+        path.write_text(json.dumps({"name": name, "curve": curve}) + "\n")
 
 
 def _small(value: Any) -> Any:
@@ -60,25 +70,38 @@ def _rank(dataset: str) -> tuple[int, str]:
 def pages() -> dict[Path, str]:
     """The files that hold tables, with the contents they should have."""
     results = load()
-    text = README.read_text()
     looks = len((RESULTS / "ledger.jsonl").read_text().splitlines())
-    made = {
+    readme = {
         "results": f"\n{tables.summary(results)}",
         "detection": f"\n{tables.detection(results)}",
         "mapping": f"\n{tables.mapping()}",
         "ablation": f"\n{ablation_tables.summary()}",
         "looks": str(looks),
     }
-    for name, table in made.items():
-        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-        start, end = text.index(opening) + len(opening), text.index(closing)
-        text = f"{text[:start]}{table}{text[end:]}"
+    page = {
+        "reproduction": f"\n{reproduction.table(results)}",
+        "curves": f"\n{reproduction.curve_table()}",
+    }
     whole = INTRODUCTION + tables.details(results)
     if ablations := ablation_tables.details():
         whole += f"\n## Ablation of the training tricks\n\n{ablations}"
     if comparisons := ablation_tables.comparisons():
         whole += f"\n## Comparisons with equal budgets\n\n{comparisons}"
-    return {README: text, RESULTS / "README.md": whole}
+    return {
+        README: _filled(README, readme),
+        REPRODUCTION: _filled(REPRODUCTION, page),
+        RESULTS / "README.md": whole,
+    }
+
+
+def _filled(path: Path, parts: dict[str, str]) -> str:
+    """The text of a page with its marked parts replaced."""
+    text = path.read_text()
+    for name, part in parts.items():
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        start, end = text.index(opening) + len(opening), text.index(closing)
+        text = f"{text[:start]}{part}{text[end:]}"
+    return text
 
 
 def main() -> None:

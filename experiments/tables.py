@@ -25,8 +25,8 @@ def summary(results: list[Result]) -> str:
     for name in BASELINES:
         cells = [_baseline_cell(results, dataset, name) for dataset in datasets]
         lines.append(_line([name.replace("_", " "), "–", *cells, "–"]))
-    for method in sorted({result["method"] for result in results}):
-        own = {result["dataset"]: result for result in results if result["method"] == method}
+    for title in sorted({_title_of(result) for result in results}):
+        own = {result["dataset"]: result for result in results if _title_of(result) == title}
         first = next(iter(own.values()))
         for score in _shown(first):
             cells = [_cell(own.get(dataset), score) for dataset in datasets]
@@ -39,7 +39,13 @@ def _title_of(result: Result) -> str:
     """The system and preset; the dense discriminator without its generator by its own config."""
     recommended = result["name"].endswith("_recommended")
     name = "recommended" if recommended else result["method"]
-    return f"{name} `{result['config']['preset']}`"
+    return f"{name} `{result['config']['preset']}`{_earlier(result)}"
+
+
+def _earlier(result: Result) -> str:
+    """A mark for what ran before the finished thesis was followed, in networks and patches."""
+    other = result["method"] in ("dense_discriminator", "inpainting")
+    return "" if other or "normalisation" in result["config"]["data"] else " ‡"
 
 
 def _of_tiles_or_items(result: Result) -> bool:
@@ -116,7 +122,7 @@ def _dense_row(result: Result, number: int, best: dict[str, Result]) -> tuple[fl
         *(_training(result), f"{number}"),
     ]
     subset = " †" if result["n_test"] < result["n_available"] else ""
-    cells[1] += subset
+    cells[1] += subset + _earlier(result)
     return mean(one["auroc"] for one in own), _line(cells)
 
 
@@ -127,7 +133,8 @@ def _system(result: Result) -> str:
 def _ensemble_row(result: Result, number: int) -> tuple[float, str]:
     """The mean of the maps of all seeds."""
     one, tiles = result["ensemble"], result["ensemble"]["tiles"]["max"]
-    cells = [result["dataset"], f"{_system(result)}, all seeds together", "as above"]
+    cells = [result["dataset"], f"{_system(result)}, all seeds together{_earlier(result)}"]
+    cells += ["as above"]
     cells += [f"{len(_members(result))}", f"{one['auroc']:.3f}", _interval([one])]
     cells += [f"{value:.3f}" for value in (one["average_precision"], *(tiles[k] for k in RANKING))]
     return one["auroc"], _line([*cells, "–", "–", f"{number}"])
@@ -153,7 +160,7 @@ def mapping() -> str:
     lines = _head(["system", *(f"stride {stride}, s" for stride in strides), "peak memory, MiB"])
     for method in dict.fromkeys(case["method"] for case in cases):
         own = [case for case in cases if case["method"] == method]
-        times = [f"{case['seconds']:,.1f}{' ‡' if case['extrapolated'] else ''}" for case in own]
+        times = [f"{case['seconds']:,.1f}{' §' if case['extrapolated'] else ''}" for case in own]
         lines.append(_line([method, *times, f"{max(case['peak_mib'] for case in own)}"]))
     return "\n".join(lines) + "\n"
 

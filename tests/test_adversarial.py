@@ -7,23 +7,24 @@ import pytest
 
 from semad import adversarial
 from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN, Game, energy_margin
+from semad.methods.common import LATE_NOISE
 
 KEY = jax.random.key(0)
 MANY = 20_000
 
 
-def game(combination="none", epoch=0.0, key=KEY):
+def game(combination="none", progress=0.0, key=KEY, **changes):
     hparams = {n: jnp.float32(v) for n, v in adversarial.switches(combination).items()}
-    return Game(key, jnp.float32(epoch), hparams)
+    return Game(key, jnp.float32(progress), hparams, **changes)
 
 
-def targets(combination):
+def targets(combination, **changes):
     """D's targets for real and generated examples, read off an objective that returns them."""
     seen = []
     probe = adversarial.Objective(
         lambda answers, target: seen.append(np.asarray(target)) or answers, lambda *_: {}
     )
-    game(combination).discriminate(probe, jnp.zeros(MANY), jnp.zeros(MANY))
+    game(combination, **changes).discriminate(probe, jnp.zeros(MANY), jnp.zeros(MANY))
     return seen
 
 
@@ -69,18 +70,57 @@ def test_what_the_generator_aims_at(combination):
 
 
 @pytest.mark.parametrize("combination", adversarial.COMBINATIONS)
-@pytest.mark.parametrize(("epoch", "sigma"), [(0, 0.75), (4, 0.45), (9, 0.075), (99, 0.05)])
+@pytest.mark.parametrize(("epoch", "sigma"), [(0, 0.75), (4, 0.45), (9, 0.075), (49, 0.05)])
 def test_input_noise(combination, epoch, sigma):
+    """max(0.75·(10 − epoch)/10, 0.05) in a run of 50 epochs, whatever the length of ours."""
     images = jnp.full((50, 16, 16, 1), 0.25)
-    move = game(combination, epoch)
-    noise = np.asarray(move.show(images, 0) - images)
+    move = game(combination, epoch / 50)
+    noise = np.asarray(move.show(images, "real") - images)
     if "IN" not in combination:
         np.testing.assert_array_equal(noise, 0)
         return
     assert noise.std() == pytest.approx(sigma, rel=0.03)
     assert abs(noise.mean()) < 4 * sigma / np.sqrt(noise.size)
-    other = np.asarray(move.show(images, 1) - images)
+    other = np.asarray(move.show(images, "generated") - images)
     assert abs(np.corrcoef(noise.ravel(), other.ravel())[0, 1]) < 0.05
+
+
+def test_a_schedule_of_its_own():
+    """GANomaly's and Skip-GANomaly's noise: max(1.25·(10 − epoch)/10, 1)."""
+    expected = {0: 1.25, 1: 1.125, 2: 1.0, 30: 1.0}
+    for epoch, sigma in expected.items():
+        assert LATE_NOISE.sigma(jnp.float32(epoch / 50)) == pytest.approx(sigma)
+
+
+def test_soft_labels_that_are_not_flipped():
+    real, generated = targets("SL", flipped=0.0)
+    assert real.min() >= 0.9
+    assert generated.max() <= 0.1 + 1e-6
+
+
+def test_a_game_without_some_of_its_tricks():
+    move = game("IN+SL+LF").without("SL", "LF")
+    assert {name: float(value) for name, value in move.hparams.items()} == adversarial.switches(
+        "IN"
+    )
+
+
+@pytest.mark.parametrize("tricks", ["none", "IN", "SL", "IN+SL"])
+def test_flipped_labels_with_cross_entropy_change_names_alone(tricks):
+    """An exact symmetry: under LF the losses at negated logits are those without it.
+
+    So `tricks` and `tricks+LF` are two draws of one condition, which the tables pool.
+    """
+    on_real, on_generated = jax.random.normal(KEY, (2, 64)) * 3
+    flipped = "LF" if tricks == "none" else f"{tricks}+LF"
+    plain, terms = game(tricks).discriminate(CROSS_ENTROPY, on_real, on_generated)
+    other, other_terms = game(flipped).discriminate(CROSS_ENTROPY, -on_real, -on_generated)
+    assert other == pytest.approx(float(plain), rel=1e-6)
+    assert other_terms == pytest.approx(terms, rel=1e-6)
+    for target in (0.0, 1.0):
+        aimed = game(tricks).persuade(CROSS_ENTROPY, on_generated, target)
+        turned = game(flipped).persuade(CROSS_ENTROPY, -on_generated, target)
+        assert turned == pytest.approx(float(aimed), rel=1e-6)
 
 
 def test_objectives():

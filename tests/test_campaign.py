@@ -9,6 +9,7 @@ import pytest
 
 from experiments import ablation, compare, sweep
 from semad import budget, campaign, grid
+from semad.adversarial import COMBINATIONS
 from semad.errors import TrainingDiverged, UserError
 from semad.evaluation import entries, figures, statistics
 from semad.reports import ablation as tables
@@ -104,18 +105,22 @@ def test_the_tables_of_an_ablation(population, tmp_path):
     _, _, folder = population
     made = ablation.report(folder, "python ...")
     result = entries.read(folder)
-    assert [row["name"] for row in made["rows"]] == ["Normal", "LF + SL + IN"]
+    # Flipped labels change nothing but names in a game of cross-entropy.
+    assert [row["name"] for row in made["rows"]] == ["Normal", "IN + SL"]
     for row, part in zip(made["rows"], result["by_variant"].values(), strict=True):
         for key in ("auroc", "precision", "recall", "f1"):
             assert row[key]["mean"] == pytest.approx(part["mean"][key], abs=1e-6)
             assert row[key]["std"] == pytest.approx(part["std"][key], abs=1e-6)
-    assert (made["seeds"], made["percentile"]) == ([0, 1], "95")
+    assert (made["seeds"], made["percentile"]) == ([0, 1], "best")
+    first = [one for one in result["members"] if one["tricks"] == "none"]
+    best = [one["scores"][made["score"]]["transductive_best"]["f1"] for one in first]
+    assert made["rows"][0]["transductive"]["f1"] == pytest.approx(np.mean(best))
     ablation.write(tmp_path, made)
     assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(made))
     mean, std = (made["rows"][1]["auroc"][key] for key in ("mean", "std"))
-    assert f"| LF + SL + IN | {mean:.3f} ± {std:.3f} |" in (tmp_path / "table.md").read_text()
+    assert f"| IN + SL | {mean:.3f} ± {std:.3f} |" in (tmp_path / "table.md").read_text()
     latex = (tmp_path / "table.tex").read_text()
-    assert rf"LF + SL + IN & {mean:.3f} $\pm$ {std:.3f} &" in latex
+    assert rf"IN + SL & {mean:.3f} $\pm$ {std:.3f} &" in latex
     with (tmp_path / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[1]["auroc"]) == mean
@@ -127,10 +132,30 @@ def test_the_tables_of_an_ablation(population, tmp_path):
 def test_an_ablation_asks_for_all_rows_and_three_seeds():
     config = tiny.config("bigan")
     ablation.settle(config)
-    assert (config.population.tricks, config.population.seeds) == ("all", 3)
+    assert (config.population.tricks, config.population.seeds) == ("none,IN,SL,IN+SL", 3)
+    other = tiny.config("ebgan")  # its energies are no logits
+    ablation.settle(other)
+    assert other.population.tricks == "all"
     config.population.tricks = "IN,none"
     with pytest.raises(UserError, match="must begin with none"):
         ablation.settle(config)
+
+
+def test_two_draws_of_one_condition_are_one_row():
+    name = ablation.titles(symmetric=True)
+    assert name == {
+        "none": "Normal", "LF": "Normal", "IN": "IN", "IN+LF": "IN",
+        "SL": "SL", "SL+LF": "SL", "IN+SL": "IN + SL", "IN+SL+LF": "IN + SL",
+    }  # fmt: skip
+    assert ablation.titles(symmetric=False)["IN+SL+LF"] == "LF + SL + IN"
+    variants = [statistics.Entry(tricks, [tricks]) for tricks in COMBINATIONS]
+    rows = ablation.pooled(variants, name)
+    assert [(row.name, row.tallies) for row in rows] == [
+        ("Normal", ["none", "LF"]),
+        ("IN", ["IN", "IN+LF"]),
+        ("SL", ["SL", "SL+LF"]),
+        ("IN + SL", ["IN+SL", "IN+SL+LF"]),
+    ]
 
 
 def test_names_of_rows():

@@ -43,17 +43,23 @@ def test_every_method_has_a_config_of_its_name():
 
 
 # Learning rates of the first and the last player, where the thesis gives them.
-GAME, ENERGY = (5e-5, 1e-6), (1e-5, 5e-6)
-THESIS_RATES = dict.fromkeys(
-    ("anogan", "bigan", "ali", "alad", "ganomaly", "skip_ganomaly"), GAME
-) | dict.fromkeys(("ebgan", "encebgan", "sencebgan"), ENERGY)
+GAME, SKIP, ENERGY = (5e-5, 1e-6), (5e-5, 5e-6), (1e-5, 5e-6)
+THESIS_RATES = (
+    dict.fromkeys(("anogan", "bigan", "ali", "alad", "ganomaly"), GAME)
+    | {"skip_ganomaly": SKIP}
+    | dict.fromkeys(("ebgan", "encebgan", "sencebgan"), ENERGY)
+)
+EPOCHS = {"ebgan": (100,), "encebgan": (100, 400), "sencebgan": (100, 100, 400)}
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_what_all_systems_share_is_appendix_a(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     assert config.train.batch_size == 64
-    assert config.train.epochs == (500 if name == "sencebgan" else 50)
+    epochs = EPOCHS.get(name, (50,))
+    assert [phase.epochs for phase in METHODS[name](config).phases][: len(epochs)] == [*epochs]
+    convolutional = METHODS[name](config).convolutional
+    assert config.data.normalisation == ("range" if convolutional else "standardise")
     assert (config.model.latent_dim, config.model.leaky_slope) == (256, 0.2)
     assert (config.model.bn_momentum, config.model.width) == (0.8, 1.0)
 
@@ -70,7 +76,7 @@ def test_the_rates_are_those_of_appendix_a(name):
 
 
 def test_an_unknown_preset():
-    with pytest.raises(ValueError, match="no preset 'big'; there are thesis, small, smoke"):
+    with pytest.raises(ValueError, match="no preset 'big'; there are thesis, medium, small, smoke"):
         common.get_config("big")
 
 
@@ -83,6 +89,9 @@ def test_an_unknown_preset():
         ("train.batch_size", 1, "must be at least 2"),
         ("data.holdout", 0.0, "must be between 0.01 and 0.9"),
         ("lr.generator", -1.0, "config.lr.generator is -1.0"),
+        ("data.normalisation", "zscore", "must be one of: range, standardise"),
+        ("score.weights", "best", "must be one of: ema, raw"),
+        ("train.ema_share", 2.0, "must be between 0 and 1"),
         ("score.threshold_rate", 1.5, "must be between 0.0 and 1.0"),
     ],
 )
@@ -118,8 +127,11 @@ def test_an_older_workdir_gets_the_keys_that_came_later(method, tmp_path):
         if section != "splices" or method == "dense_discriminator":
             del (stored[section] if section else stored)[name]
     (tmp_path / "config.json").write_text(json.dumps(stored))
-    assert configs.flatten(configs.load(tmp_path)) == configs.flatten(config)
-    configs.check_same_run(tmp_path, config)
+    loaded = configs.flatten(configs.load(tmp_path))
+    wanted = configs.flatten(config) | {
+        key: value for key, value in config_rules.ADDED.items() if key in loaded
+    }
+    assert loaded == wanted
 
 
 def test_a_stored_config_comes_back(tmp_path):
@@ -151,6 +163,17 @@ def test_only_the_last_phase_can_be_prolonged(tmp_path):
     configs.check_same_run(tmp_path, tiny.config("fanogan", train__encoder_epochs=9))
     with pytest.raises(UserError, match="config.train.epochs = 1, not 9"):
         configs.check_same_run(tmp_path, tiny.config("fanogan", train__epochs=9))
+
+
+def test_an_older_run_is_not_continued_as_another_experiment(tmp_path):
+    """Its patches were not standardised: it can be scored, but not trained by a new config."""
+    config = tiny.config("bigan")
+    configs.store(tmp_path, config, [IMAGE])
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["data"]["normalisation"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(UserError, match="config.data.normalisation = 'range', not 'standardise'"):
+        configs.check_same_run(tmp_path, config)
 
 
 @pytest.mark.parametrize(("name", "objective"), [("fanogan", "margin"), ("ebgan", "gan")])

@@ -19,6 +19,7 @@ from semad.experiment import Experiment, check_stride, score_name, scoring_membe
 from semad.files import new_folder, write_text
 from semad.reports.run import write_report
 from semad.training.logs import training_seconds
+from semad.training.validation import reconstruction_spread
 from semad.types import TrainState
 
 
@@ -70,6 +71,7 @@ def evaluate(
             "step": int(state.step[0]),
             "score": name,
             "selection": selection,
+            "reconstruction_spread": _spread(run, state),
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
             "test_data_sha256": checksum_of_test_data(run.source),
@@ -86,6 +88,15 @@ def checksum_of_test_data(source: Source) -> str:
     """SHA-256 of the test images, or items, and of what is known of them: labels and masks."""
     masks = [np.empty((0, 0), bool) if mask is None else mask for mask in source.masks]
     return config.checksum([*source.test, source.labels, *masks])
+
+
+def _spread(run: Experiment, state: TrainState) -> list[float] | None:
+    """Of every member, see `reconstruction_spread`; None for a system that rebuilds by a search, or
+    not at all."""
+    if not run.method.reconstruct:
+        return None
+    values = reconstruction_spread(run)(state)
+    return [float(f"{value:.4g}") for value in values]
 
 
 def _select(run: Experiment, state: TrainState, protocol: str) -> dict[str, Any] | None:

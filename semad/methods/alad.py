@@ -144,6 +144,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
         hparams=for_nets(game_hparams(config), nets),
         score=score if model.allow_xx else score_without_xx,
         default_score="features" if model.allow_xx else "l1",
+        label_symmetric=True,
         sample=generate,
         reconstruct=rebuild,
     )

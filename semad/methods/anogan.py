@@ -92,6 +92,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
         hparams=game_hparams(config),
         score=make_score(config.search, latent_dim),
         default_score="anomaly",
+        label_symmetric=True,
         sample=generate,
         searches=True,
     )

@@ -134,6 +134,7 @@ def assemble(config: ml_collections.ConfigDict, encoder: Net, encode: Encode) ->
         hparams=game_hparams(config) | {"feature_matching": config.loss.feature_matching},
         score=make_score(encode, config.score.reconstruction_weight, config.score.degree),
         default_score="features",
+        label_symmetric=True,
         sample=generate,
         reconstruct=lambda nets, images: nets.generator(encode(nets, images, None)),
     )

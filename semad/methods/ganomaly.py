@@ -144,5 +144,6 @@ def build(config: ml_collections.ConfigDict) -> Method:
         },
         score=score,
         default_score="latent_l1",
+        label_symmetric=True,
         reconstruct=lambda nets, images: nets.decoder(nets.encoder(images)),
     )

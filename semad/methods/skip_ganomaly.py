@@ -113,5 +113,6 @@ def build(config: ml_collections.ConfigDict) -> Method:
         },
         score=make_score(config.score.reconstruction_weight),
         default_score="anomaly",
+        label_symmetric=True,
         reconstruct=lambda nets, images: nets.generator(images),
     )

@@ -28,7 +28,9 @@ def markdown(report: Report) -> str:
     head = [report["system"], *COLUMNS.values(), "AUROC − Normal", "p (Holm)"]
     transductive = report["percentile"] is not None
     if transductive:
-        head.append(f"transductive P, R, F1 ({report['percentile']} %)")
+        percentile = report["percentile"]
+        which = "best percentile" if percentile == "best" else f"{percentile} %"
+        head.append(f"transductive P, R, F1 ({which})")
     lines = [_line(head), _line(["---"] * len(head))]
     for row in report["rows"]:
         cells = [row["name"], *(_spread(row[key]) for key in COLUMNS)]

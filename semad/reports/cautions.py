@@ -6,6 +6,10 @@ MARGIN = 0.02
 """By how much AUROC a baseline must be beaten before a report calls it a detection."""
 
 
+LEAST_SPREAD = 0.1
+"""Of reconstructions, below which they are called constant."""
+
+
 def cautions(result: dict[str, Any]) -> list[str]:
     """Of an evaluation; `result` is what metrics.json holds."""
     found = []
@@ -14,6 +18,12 @@ def cautions(result: dict[str, Any]) -> list[str]:
         found.append(
             f"Not clearly better (by {MARGIN} AUROC) than {' and '.join(names)}, which {verb} "
             "nothing: this result is no detection.".replace("_", " ")
+        )
+    spreads = result.get("reconstruction_spread") or []
+    if spreads and min(spreads) < LEAST_SPREAD:
+        found.append(
+            f"Reconstructions hardly depend on what they rebuild (spread {min(spreads):.2g}, where "
+            "that of the patches is 1): residual scores are those of a constant image."
         )
     if result["config"]["score"]["threshold_rule"] == "transductive":
         found.append("The threshold was taken from the test scores themselves.")

@@ -15,7 +15,7 @@ from semad import backend, population
 from semad.data.normalisation import displayed, normalise
 from semad.data.patches import crops, stack, steps_per_epoch, tile_items
 from semad.errors import TrainingDiverged, UserError
-from semad.experiment import NO_BEST, Experiment
+from semad.experiment import NO_BEST, Experiment, test_weights
 from semad.losses import sample_latent
 from semad.pace import Pace
 from semad.training.checkpoints import Checkpoints
@@ -23,7 +23,7 @@ from semad.training.logs import Log
 from semad.training.signals import stop_request
 from semad.training.state import init_population, member, merge, phase_bounds, split
 from semad.training.step import Terms, average, make_program, phase_step
-from semad.training.validation import Best, Measure, by_reconstruction
+from semad.training.validation import Best, Measure, by_reconstruction, reconstruction_spread
 from semad.types import Hparams, Phase, TrainState
 
 _PREVIEWS = 8  # patches per row of sample images
@@ -46,6 +46,7 @@ class _Run(NamedTuple):
     log: Log
     preview: Callable[[TrainState], dict[str, jax.Array]]
     best: Best | None
+    spread: Callable[[TrainState], jax.Array] | None
     pace: Pace
     stop: threading.Event
 
@@ -100,6 +101,7 @@ def train(
                 log,
                 _previewer(run),
                 Best(measure, kept, last_start, group_size) if validates else None,
+                reconstruction_spread(run) if run.method.reconstruct else None,
                 pace,
                 stop,
             )
@@ -154,6 +156,9 @@ def _train_phase(
         means = {name: values.mean(axis=0) for name, values in terms.items()}
         if run.best and (step % config.train.validate_every == 0 or step == end):
             means[f"validation/{config.train.validation}"] = run.best.offer(groups, step)
+        if run.spread and (step % config.train.image_every == 0 or step == end):
+            spreads = [run.spread(state) for state in groups]
+            means["reconstructions/spread"] = np.concatenate(spreads)
         epoch = (step - start) // run.per_epoch
         run.log.scalars(phase.name, step, epoch, means, images, seconds)
         if step % config.train.image_every == 0 or step == end:
@@ -229,7 +234,8 @@ def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
 
     @jax.jit
     def preview(group: TrainState) -> dict[str, jax.Array]:
-        nets = run.method.bind(member(group.ema, 0))
+        weights = test_weights(run.config, run.method, member(group, 0))
+        nets = run.method.bind(weights)
         pictures = {"inputs": images}
         if run.method.sample:
             pictures["samples"] = run.method.sample(nets, z)

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semad import losses
+from semad import adversarial, losses
 from semad.data.normalisation import normalise
 from semad.data.patches import crops, stack, tile_items
-from semad.experiment import Experiment
+from semad.experiment import Experiment, test_weights
 from semad.training.checkpoints import Checkpoints
 from semad.training.state import merge, over_members, split
 from semad.types import TrainState
@@ -30,7 +30,24 @@ _PATCHES = 256
 
 
 def by_reconstruction(run: Experiment) -> Measure:
-    """The mean square residual.
+    """The mean square residual."""
+    residual = _of_reconstructions(run, lambda x, y: losses.mean_square(x, y).mean())
+    return lambda group, first: residual(group)
+
+
+def reconstruction_spread(run: Experiment) -> Callable[[TrainState], jax.Array]:
+    """How much reconstructions differ among themselves, over how much what they rebuild does.
+
+    Near 0 a reconstruction no longer depends on its input (`semad.adversarial.spread`), and every
+    residual score is that of a constant image. Of a group of members -> (members,).
+    """
+    return _of_reconstructions(run, lambda x, y: adversarial.spread(y, x))
+
+
+def _of_reconstructions(
+    run: Experiment, value: Callable[[jax.Array, jax.Array], jax.Array]
+) -> Callable[[TrainState], jax.Array]:
+    """A value of held-out normal patches and their reconstructions, for each member of a group.
 
     The patches are always the same, spread evenly over the held-out images.
     """
@@ -40,14 +57,13 @@ def by_reconstruction(run: Experiment) -> Measure:
     images = normalise(crops(stack(run.holdout.images), chosen, size), run.method.normalisation)
 
     @jax.jit
-    def validate(group: TrainState) -> jax.Array:
+    def values(group: TrainState) -> jax.Array:
         def one(weights: Any) -> jax.Array:
-            rebuilt = run.method.reconstruct(run.method.bind(weights), images)
-            return losses.mean_square(images, rebuilt).mean()
+            return value(images, run.method.reconstruct(run.method.bind(weights), images))
 
-        return over_members(one, (0,))(group.ema)
+        return over_members(one, (0,))(test_weights(run.config, run.method, group))
 
-    return lambda group, first: validate(group)
+    return values
 
 
 class Best:

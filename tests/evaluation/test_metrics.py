@@ -47,6 +47,18 @@ def test_transductive_thresholds_are_percentiles_of_the_test_scores():
     assert found["99.9"]["recall"] == pytest.approx(0.01)
 
 
+def test_the_thesis_takes_the_percentile_with_the_best_f1():
+    labels = np.arange(1000) >= 900
+    table = metrics.transductive(labels, np.arange(1000.0))
+    assert list(table) == [
+        "80", "85", "90", "95", "96", "97", "98", "99",
+        *(f"99.{tenth}" for tenth in range(1, 10)),
+    ]  # fmt: skip
+    best = metrics.transductive_best(table)
+    assert best == {"percentile": 90.0} | table["90"]
+    assert best["f1"] == 1.0
+
+
 def test_tile_labels_count_pixels():
     mask = np.zeros((64, 64), bool)
     mask[:4, :5] = True  # 20 pixels: not more than 20

@@ -37,7 +37,7 @@ def encode_again(x):
     return jnp.stack([x[:, -1, -1, 0], 2 * x.mean(axis=(1, 2, 3))], axis=1)
 
 
-def judge(x):
+def judge(x, key=None):
     features = flat(x)[:, :5] * 2
     return Judgement(features.sum(axis=1) + 0.3, features)
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from semad import splices
 from semad.errors import UserError
+from semad.keys import Stream, stream
 from semad.methods import dense_discriminator, inpainting
 from semad.nets.dense import to_cells, to_pixels
 from semad.nets.mixture import GaussianMixture
@@ -43,8 +44,7 @@ def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
     loss, _ = dense_discriminator.make_losses(rates, 8)
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, _ = loss(known, BATCH, KEY, {})
-    mask_key, *_ = jax.random.split(KEY, 4)
-    masks = np.asarray(splices.draw_masks(mask_key, 8, 32))
+    masks = np.asarray(splices.draw_masks(stream(KEY, Stream.MASKS), 8, 32))
     spliced = IMAGES[..., 0] + masks * (np.tanh(GREY) - IMAGES[..., 0])
     logits, target = np.asarray(to_cells(spliced)), np.asarray(to_cells(masks))
     expected = np.log1p(np.exp(logits)) - target * logits
@@ -57,7 +57,8 @@ def test_the_generators_loss_counts_inside_the_masks_alone():
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, terms = loss(known, BATCH, KEY, {"w_contextual": 2.0})
     images = np.asarray(IMAGES[4:, ..., 0])  # the second half is the generator's
-    masks = np.asarray(splices.draw_masks(jax.random.split(jax.random.fold_in(KEY, 1))[0], 4, 32))
+    own = stream(stream(KEY, "generator"), Stream.MASKS)
+    masks = np.asarray(splices.draw_masks(own, 4, 32))
     logits = np.asarray(to_cells(images + masks * (np.tanh(GREY) - images)))
     cells = np.asarray(to_cells(masks))
     adversarial = (np.log1p(np.exp(logits)) * cells).sum() / cells.sum()
@@ -82,7 +83,7 @@ def test_a_sheet_shows_where_it_is_brighter(monkeypatch):
     loss, _ = dense_discriminator.make_losses(rates, 8)
     found, _ = loss(nets(discriminator=judge), BATCH, KEY, {})
     images = np.asarray(IMAGES[..., 0])
-    masks = np.asarray(splices.draw_masks(jax.random.split(KEY, 5)[0], 8, 32))
+    masks = np.asarray(splices.draw_masks(stream(KEY, Stream.MASKS), 8, 32))
     shown = np.where(images < GREY, masks, 0)
     assert 0 < shown.sum() < masks.sum()
     logits = np.asarray(to_cells(images + shown * (GREY - images)))

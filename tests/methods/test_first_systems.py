@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from semad import losses
+from semad.keys import Stream, stream
 from semad.methods import ali, anogan, autoencoder, bigan
 from semad.types import Batch
 from tests.methods.known import (
@@ -21,6 +22,7 @@ from tests.methods.known import (
     generate,
     judge,
     judge_pair,
+    length,
     nets,
     real,
 )
@@ -69,10 +71,25 @@ def test_bigan_losses():
     expected = real(pair[0].logits).mean() + fake(pair[1].logits).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
     loss, terms = generator_loss(PAIRS, BATCH, KEY, hparams)
-    matching = ((pair[0].features.mean(axis=0) - pair[1].features.mean(axis=0)) ** 2).sum()
+    matching = length(pair[0].features - pair[1].features).mean()
     expected = fake(pair[0].logits).mean() + real(pair[1].logits).mean() + 0.1 * matching
     assert loss == pytest.approx(float(expected), rel=1e-5)
     assert terms["feature_matching"] == pytest.approx(float(matching), rel=1e-5)
+
+
+def test_feature_matching_is_not_asked_of_bigan_s_encoder():
+    _, generator_loss = bigan.make_losses(bigan.encode)
+
+    def loss(shift, weight):
+        moved = nets(
+            generator=generate, encoder=lambda x: encode(x) + shift, discriminator=judge_pair
+        )
+        hparams = OFF | {"feature_matching": jnp.float32(weight)}
+        return generator_loss(moved, BATCH, KEY, hparams)[0]
+
+    slopes = [float(jax.grad(loss)(0.1, weight)) for weight in (0.0, 5.0)]
+    assert slopes[0] == pytest.approx(slopes[1], rel=1e-5)
+    assert abs(slopes[0]) > 1e-3
 
 
 @pytest.mark.parametrize("degree", [1, 2])
@@ -124,7 +141,7 @@ def test_ali_plays_bigan_s_game_with_a_sampled_latent():
     known = nets(generator=generate, encoder=gaussian, discriminator=judge_pair)
     hparams = OFF | {"feature_matching": jnp.float32(0)}
     discriminator_loss, generator_loss = bigan.make_losses(ali.encode)
-    noise = jax.random.normal(jax.random.fold_in(KEY, 2), (3, 2))
+    noise = jax.random.normal(stream(KEY, Stream.ENCODER_NOISE), (3, 2))
     pair = judge_pair(X, encode(X) + 0.5 * noise), judge_pair(generate(Z), Z)
     loss, _ = discriminator_loss(known, BATCH, KEY, hparams)
     expected = real(pair[0].logits).mean() + fake(pair[1].logits).mean()

@@ -1,13 +1,11 @@
 """f-AnoGAN and the EBGAN family: losses and scores against their equations, in NumPy."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semad import losses
+from semad import experiment, losses
 from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods import ebgan, encebgan, fanogan, sencebgan
 from semad.methods.common import make_clip, make_game
@@ -96,7 +94,7 @@ ENERGIES = OFF | {
     "w_penalty": jnp.float32(10),
     "w_pull_away": jnp.float32(0.25),
     "w_similarity": jnp.float32(0.1),
-    "w_embedding": jnp.float32(0.4),
+    "w_consistency": jnp.float32(0.4),
 }
 
 
@@ -156,12 +154,19 @@ def parts():
     return latent, rebuilt, np.asarray(flat(X))[:, 1:3], np.asarray(flat(rebuilt))[:, 1:3]
 
 
-def test_encebgan_encoder_loss():
+def test_encebgan_encoder_losses():
+    """AE(x) = x/2: decodings lie half as far apart as images, and an energy is half a length."""
     _, rebuilt, code, again = parts()
-    loss_function = partial(encebgan.encoder_loss, distance=encebgan.DISTANCES["l2"])
-    loss, _ = loss_function(EBGAN, BATCH, KEY, ENERGIES)
-    expected = length(X - rebuilt).mean() + 0.4 * length(code - again).mean()
-    assert loss == pytest.approx(float(expected), rel=1e-5)
+    pixels = length(X - rebuilt).mean()
+    expected = {
+        "decodings": pixels + 0.4 * pixels / 2,
+        "embeddings": pixels + 0.4 * length(code - again).mean(),
+        "energy": length(rebuilt).mean() / 2,
+    }
+    assert expected.keys() == set(encebgan.ENCODER_OBJECTIVES)
+    for objective, value in expected.items():
+        loss, _ = encebgan.make_encoder_loss(objective)(EBGAN, BATCH, KEY, ENERGIES)
+        assert loss == pytest.approx(float(value), rel=1e-5), objective
 
 
 def test_encebgan_scores():
@@ -189,20 +194,44 @@ def test_sencebgan_return_loss():
 
 def test_sencebgan_scores():
     latent, rebuilt, code, again = parts()
-    scores, _, _ = sencebgan.score(EBGAN, X, KEY, OFF)
+    scores, _, _ = sencebgan.make_score(xx=True, zz=True)(EBGAN, X, KEY, OFF)
+    returned = np.asarray(encode_again(rebuilt))
     expected = {
         "image": length(X - rebuilt),
         "energy": length(X - rebuilt) / 2,
-        "final_1": length(latent - np.asarray(encode_again(rebuilt))),
+        "final_1": length(latent - returned),
+        "final_1_l1": np.abs(latent - returned).sum(axis=1),
+        "final_4": features(judge_images(X, X), judge_images(X, rebuilt)),
+        "final_6": features(judge_latents(latent, latent), judge_latents(latent, returned)),
         "final_2": length(latent - again),
         "final_3": length(code - again),
         "discriminator": length(X) / 2,
     }
     expected["comb_im"] = expected["image"] + 0.25 * expected["final_1"]
     expected["comb_z"] = 0.55 * expected["final_2"] + 0.45 * expected["final_3"]
+    expected["image_c"] = 0.75 * expected["image"] + 0.25 * expected["energy"]
+    expected["latent_c"] = 0.75 * expected["final_1"] + 0.25 * expected["final_3"]
     assert scores.keys() == expected.keys()
+    plain, _, _ = sencebgan.make_score()(EBGAN, X, KEY, OFF)
+    assert plain.keys() == expected.keys() - {"final_4", "final_6"}
     for name, values in expected.items():
         np.testing.assert_allclose(scores[name], values, rtol=1e-5, err_msg=name)
+
+
+def features(same, other):
+    """The L1 distance of two discriminator outputs' features."""
+    return np.abs(np.asarray(same.features - other.features)).sum(axis=1)
+
+
+def test_scores_by_the_names_of_the_thesis():
+    config = tiny.config("sencebgan", score__name="A_LDz")
+    method = experiment.build(config)
+    assert experiment.score_name(config, method) == "final_3"
+    assert method.aliases.keys() == {"A_R", "A_RD", "A_IC", "A_L", "A_LD", "A_LDz", "A_LC"}
+    defaults = {"sencebgan": "final_1", "encebgan": "image"}
+    for name, score in defaults.items():
+        own = tiny.config(name)
+        assert experiment.score_name(own, experiment.build(own)) == score
 
 
 @pytest.mark.parametrize("pair", ["xx", "zz"])
@@ -224,7 +253,7 @@ def test_sencebgan_games_of_pairs(pair):
 def test_gradients_are_finite_where_a_reconstruction_is_exact():
     """A norm has no slope at zero; training must not end in NaN there."""
     same = nets(generator=lambda z: X, discriminator=lambda x: autoencode(x), encoder=encode)
-    loss_function = partial(encebgan.encoder_loss, distance=encebgan.DISTANCES["l2"])
+    loss_function = encebgan.make_encoder_loss("embeddings")
 
     def loss(shift):
         moved = nets(

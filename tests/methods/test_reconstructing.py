@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semad import losses
 from semad.methods import alad, ganomaly, skip_ganomaly
 from tests.methods.known import (
     BATCH,
@@ -20,6 +19,7 @@ from tests.methods.known import (
     judge_images,
     judge_latents,
     judge_pair,
+    length,
     nets,
     real,
 )
@@ -73,7 +73,7 @@ WEIGHTS = {
 }
 
 
-def test_ganomaly_losses():
+def test_ganomaly_losses_of_the_paper():
     """Equations 2.91 to 2.94, as means."""
     code, rebuilt = np.asarray(encode(X)), np.asarray(generate(encode(X)))
     loss, _ = ganomaly.discriminator_loss(GANOMALY, BATCH, KEY, OFF | WEIGHTS)
@@ -82,8 +82,18 @@ def test_ganomaly_losses():
     features = ((np.asarray(judge(X).features - judge(rebuilt).features)) ** 2).mean()
     latent = ((code - np.asarray(encode_again(rebuilt))) ** 2).mean()
     expected = features + 50 * np.abs(X - rebuilt).mean() + 2 * latent
-    loss_function = ganomaly.make_generator_loss(losses.mean_absolute)
+    loss_function = ganomaly.make_generator_loss("features", "mean")
     loss, _ = loss_function(GANOMALY, BATCH, KEY, OFF | WEIGHTS)
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_ganomaly_losses_of_the_thesis():
+    """Cross-entropy of x̂, the sum over its pixels, the Euclidean norm of the latents."""
+    code, rebuilt = np.asarray(encode(X)), np.asarray(generate(encode(X)))
+    pixels = np.abs(X - rebuilt).sum(axis=(1, 2, 3)).mean()
+    latent = length(code - np.asarray(encode_again(rebuilt))).mean()
+    expected = real(judge(rebuilt).logits).mean() + 50 * pixels + 2 * latent
+    loss, _ = ganomaly.make_generator_loss()(GANOMALY, BATCH, KEY, OFF | WEIGHTS)
     assert loss == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -96,7 +106,7 @@ def test_denoising_ganomaly_sees_noise_and_aims_at_the_clean_image():
         discriminator=judge,
     )
     noisy = OFF | WEIGHTS | {"noise": jnp.float32(0.5)}
-    loss_function = ganomaly.make_generator_loss(losses.mean_absolute)
+    loss_function = ganomaly.make_generator_loss()
     loss, _ = loss_function(known, BATCH, KEY, noisy)
     expected, _ = loss_function(GANOMALY, BATCH, KEY, OFF | WEIGHTS)
     assert loss == pytest.approx(float(expected), rel=1e-5)
@@ -128,11 +138,19 @@ def test_skip_ganomaly_losses():
     loss, _ = skip_ganomaly.discriminator_loss(SKIP, BATCH, KEY, OFF | SKIP_WEIGHTS)
     expected = real(judge(X).logits).mean() + fake(judge(rebuilt).logits).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
-    features = (np.asarray(judge(X).features - judge(rebuilt).features) ** 2).mean()
-    expected = real(judge(rebuilt).logits).mean() + 40 * np.abs(X / 2).mean() + 3 * features
-    loss_function = skip_ganomaly.make_generator_loss(losses.mean_absolute)
-    loss, _ = loss_function(SKIP, BATCH, KEY, OFF | SKIP_WEIGHTS)
-    assert loss == pytest.approx(float(expected), rel=1e-5)
+    difference = np.asarray(judge(X).features - judge(rebuilt).features)
+    adversarial = real(judge(rebuilt).logits).mean()
+    pixels = np.abs(X / 2)
+    expected = {
+        "mean": adversarial + 40 * pixels.mean() + 3 * (difference**2).mean(),
+        "sum": adversarial
+        + 40 * pixels.sum(axis=(1, 2, 3)).mean()
+        + 3 * np.linalg.norm(difference, axis=1).mean(),
+    }
+    for reduction, value in expected.items():
+        loss_function = skip_ganomaly.make_generator_loss(reduction)
+        loss, _ = loss_function(SKIP, BATCH, KEY, OFF | SKIP_WEIGHTS)
+        assert loss == pytest.approx(float(value), rel=1e-5), reduction
 
 
 def test_skip_ganomaly_score():

@@ -6,10 +6,25 @@ import numpy as np
 import pytest
 
 from semad.nets.alad import AladEncoder, DiscriminatorXX, DiscriminatorXZ, DiscriminatorZZ
-from semad.nets.autoencoders import Decoder, EnergyDiscriminator, UNet
+from semad.nets.autoencoders import (
+    Decoder,
+    EnergyDiscriminator,
+    EnergyGenerator,
+    GanomalyDiscriminator,
+    UNet,
+)
 from semad.nets.layers import Style
-from semad.nets.thesis import PATCH_SIZES, ConvTower, Encoder, GaussianEncoder, Generator, Tower
+from semad.nets.thesis import (
+    PATCH_SIZES,
+    ConvTower,
+    Discriminator,
+    Encoder,
+    GaussianEncoder,
+    Generator,
+    Tower,
+)
 from semad.training.state import parameter_count
+from tests import tiny
 
 STYLE = Style()
 TINY = Style(width=1 / 32)
@@ -87,19 +102,44 @@ def test_ganomaly_s_encoder():
 def test_ganomaly_s_decoder():
     params, outputs = params_and_outputs(Decoder(32, 1, STYLE), LATENT)
     counts = [256, 256, 128, 64, 32, 16]
-    levels = sum(conv(4, a, b) + norm(b) for a, b in zip(counts[:-1], counts[1:], strict=True))
-    assert parameter_count(params) == levels + conv(4, 16, 1)
+    levels = sum(conv(5, a, b) + norm(b) for a, b in zip(counts[:-1], counts[1:], strict=True))
+    assert parameter_count(params) == levels + conv(5, 16, 1)
+    assert outputs == (2, 32, 32, 1)
+
+
+def test_ganomaly_s_discriminator():
+    params, outputs = params_and_outputs(GanomalyDiscriminator(32, STYLE, True), IMAGE)
+    tower = conv(5, 1, 64) + norm(64) + conv(5, 64, 128) + norm(128)
+    tower += conv(5, 128, 256) + norm(256)
+    flat = 4 * 4 * 256
+    assert parameter_count(params) == tower + norm(flat) + dense(flat, 1)
+    assert outputs == ((2,), (2, flat))
+
+
+def test_skip_ganomaly_s_discriminator():
+    discriminator = Discriminator(32, STYLE, Tower(size=5), dropout=0.3)
+    tower = conv(5, 1, 64) + norm(64) + conv(5, 64, 128) + norm(128)
+    tower += conv(5, 128, 256) + norm(256)
+    assert total(discriminator, IMAGE) == tower + dense(4 * 4 * 256, 1)
+
+
+def test_the_generator_of_ebgan_s_family():
+    params, outputs = params_and_outputs(EnergyGenerator(32, 1, STYLE), LATENT)
+    expected = dense(256, 2 * 2 * 256) + norm(2 * 2 * 256)
+    expected += conv(5, 256, 128) + norm(128) + conv(5, 128, 64) + norm(64)
+    expected += conv(5, 64, 32) + norm(32) + conv(5, 32, 1)
+    assert parameter_count(params) == expected
     assert outputs == (2, 32, 32, 1)
 
 
 def test_the_u_net():
     params, outputs = params_and_outputs(UNet(32, 1, STYLE), IMAGE)
-    down = conv(4, 1, 64) + conv(4, 64, 128) + norm(128) + conv(4, 128, 256) + norm(256)
-    down += conv(4, 256, 512) + norm(512) + conv(4, 512, 512)
+    down = conv(5, 1, 64) + conv(5, 64, 128) + norm(128) + conv(5, 128, 256) + norm(256)
+    down += conv(5, 256, 512) + norm(512) + conv(5, 512, 512)
     # Each level up reads what came from below joined with the skip of its own size.
-    up = conv(4, 512, 512) + norm(512) + conv(4, 2 * 512, 256) + norm(256)
-    up += conv(4, 2 * 256, 128) + norm(128) + conv(4, 2 * 128, 64) + norm(64)
-    up += conv(4, 2 * 64, 1)
+    up = conv(5, 512, 512) + norm(512) + conv(5, 2 * 512, 256) + norm(256)
+    up += conv(5, 2 * 256, 128) + norm(128) + conv(5, 2 * 128, 64) + norm(64)
+    up += conv(5, 2 * 64, 1)
     assert parameter_count(params) == down + up
     assert outputs == (2, 32, 32, 1)
 
@@ -115,9 +155,11 @@ def test_ebgan_s_discriminator():
 
 
 def test_encebgan_s_encoder():
-    expected = conv(5, 1, 64) + norm(64) + conv(5, 64, 128) + norm(128)
+    """As GANomaly's, in which nothing is normalised spectrally."""
+    net = tiny.prepare("encebgan", model__width=1.0, data__patch_size=32, model__latent_dim=256)
+    expected = conv(5, 1, 64) + conv(5, 64, 128) + norm(128)
     expected += conv(5, 128, 256) + norm(256) + dense(4 * 4 * 256, 256)
-    assert total(Encoder(32, 256, STYLE, Tower(size=5)), IMAGE) == expected
+    assert total(net.method.nets["encoder"].module, IMAGE) == expected
 
 
 def test_ali_s_encoder_has_twice_the_outputs():
@@ -132,6 +174,7 @@ def test_other_patches(size, channels):
     image, latent = (size, size, channels), (8,)
     for made, inputs, shape in (
         (Decoder(size, channels, TINY), (latent,), (2, *image)),
+        (EnergyGenerator(size, channels, TINY), (latent,), (2, *image)),
         (UNet(size, channels, TINY), (image,), (2, *image)),
         (EnergyDiscriminator(size, channels, 8, TINY), (image,), ((2, 8), (2, *image))),
         (AladEncoder(size, 8, TINY, True), (image,), (2, 8)),
@@ -156,6 +199,7 @@ def test_a_critic_without_batch_norm_keeps_no_statistics():
         (DiscriminatorZZ(TINY, True), ((8,), (8,)), 0),
         (ConvTower(16, TINY, Tower(size=5, first=32, spectral=True)), ((16, 16, 1),), 0),
         (EnergyDiscriminator(16, 1, 8, TINY), ((16, 16, 1),), 5),  # a dense layer, the decoder
+        (GanomalyDiscriminator(16, TINY, True), ((16, 16, 1),), 1),  # the dense layer
     ],
 )
 def test_spectral_norm_s_largest_singular_value_is_one(module, inputs, others):

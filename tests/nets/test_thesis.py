@@ -88,11 +88,26 @@ def test_encoder_of_table_a2():
 
 
 def test_pair_discriminator():
+    """Two convolutions to 8×8×128 and no batch norm: 4·4·64 + 64, 4·4·64·128 + 128."""
     variables, seen = shapes(PairDiscriminator(32, STYLE), (32, 32, 1), (256,))
     params = variables["params"]
-    check_tower(params["ConvTower_0"], seen["ConvTower_0"])
-    expected = [256 * 512 + 512, (4096 + 512) * 1024 + 1024, 1024 + 1]
+    assert set(variables) == {"params"}
+    tower = {name: parameter_count(tree) for name, tree in params["ConvTower_0"].items()}
+    assert tower == {"Conv_0": TOWER["Conv_0"], "Conv_1": TOWER["Conv_1"]}
+    assert layer_output(seen, "ConvTower_0") == (2, 8 * 8 * 128)
+    expected = [256 * 512 + 512, (8192 + 512) * 1024 + 1024, 1024 + 1]
     assert [parameter_count(params[f"Dense_{n}"]) for n in range(3)] == expected
+
+
+def test_pair_discriminator_drops_half_of_every_hidden_layer():
+    module = PairDiscriminator(32, STYLE._replace(width=0.25))
+    x, z = jnp.ones((2, 32, 32, 1)), jnp.ones((2, 256))
+    variables = module.init(jax.random.key(0), x, z, train=False)
+    rngs = {"dropout": jax.random.key(1)}
+    trained = module.apply(variables, x, z, train=True, rngs=rngs).features
+    assert 0.4 < float((trained == 0).mean()) < 0.6
+    tested = module.apply(variables, x, z, train=False).features
+    assert float((tested == 0).mean()) < 0.01
 
 
 def test_pair_discriminator_sees_whether_x_and_z_belong_together():

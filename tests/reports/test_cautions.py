@@ -24,6 +24,13 @@ def test_nothing_to_say():
     assert cautions(result(0.9)) == []
 
 
+@pytest.mark.parametrize(("spreads", "count"), [(None, 0), ([0.5, 0.4], 0), ([0.5, 0.02], 1)])
+def test_reconstructions_that_are_constant(spreads, count):
+    found = cautions(result(0.9, reconstruction_spread=spreads))
+    assert len(found) == count
+    assert all("hardly depend on what they rebuild (spread 0.02" in text for text in found)
+
+
 def test_each_weakness_has_its_sentence():
     transductive = {"score": {"threshold_rule": "transductive"}}
     for weak, says in (

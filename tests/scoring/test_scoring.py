@@ -6,7 +6,10 @@ import numpy as np
 import optax
 import pytest
 
+from semad.data.normalisation import normalise
 from semad.errors import UserError
+from semad.experiment import scoring_member
+from semad.experiment import test_weights as weights_of_test
 from semad.scoring.batched import Scoring, make_scorer, score_items
 from semad.scoring.latent_search import search_latent
 from semad.training.state import init_population, member
@@ -100,7 +103,7 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
     assert found.reconstructions.keys() == kept
     run = tiny.prepare(method.name)
     for row, reconstruction in found.reconstructions.items():
-        image = run.source.test[row].astype(np.float64) / 127.5 - 1
+        image = np.asarray(normalise(run.source.test[row], run.method.normalisation))
         residual = image - reconstruction
         np.testing.assert_allclose(found.values["l1"][row], np.abs(residual).mean(), rtol=1e-4)
         np.testing.assert_allclose(found.values["l2"][row], (residual**2).mean(), rtol=1e-4)
@@ -130,3 +133,20 @@ def test_flips_are_means_over_mirror_images(name):
 def test_flips_without_flips_in_training_are_refused():
     with pytest.raises(UserError, match=r"digits.*--config.score.flips=False"):
         tiny.prepare("bigan", score__flips=True)
+
+
+def test_raw_weights_are_those_of_the_last_phase():
+    """What it froze is what it was trained against: the average."""
+    run = tiny.prepare("sencebgan")
+    state = member(init_population(run.method, [0]), 0)
+    shifted = jax.tree.map(lambda leaf: leaf + 1, state.weights.params)
+    state = state._replace(weights=state.weights._replace(params=shifted))
+    config = run.config
+    assert weights_of_test(config, run.method, state) is state.ema
+    config.score.weights = "raw"
+    raw = weights_of_test(config, run.method, state)
+    for net, params in raw.params.items():
+        expected = shifted[net] if net == "return_encoder" else state.ema.params[net]
+        jax.tree.map(np.testing.assert_array_equal, params, expected)
+    own = scoring_member(config, run.method, init_population(run.method, [0]), 0)
+    assert own.weights.params.keys() == raw.params.keys()

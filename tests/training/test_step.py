@@ -11,7 +11,7 @@ import pytest
 
 from semad.data.patches import Draw, stack
 from semad.training.state import init_population, init_state, member
-from semad.training.step import apply_update, moved_average, phase_step
+from semad.training.step import Average, apply_update, moved_average, phase_step
 from semad.types import Batch, Method, Net, Phase, Update, Weights
 from tests import tiny
 
@@ -78,7 +78,7 @@ def test_a_net_that_the_phase_does_not_train_is_seen_as_at_test_time():
     method = toy(product, product)
     state = init_state(method, 0)
     ema = state.ema._replace(params=state.ema.params | {"f": {"a": jnp.float32(7.0)}})
-    step = phase_step(method, method.phases[1], 0, DRAW, 0.5)
+    step = phase_step(method, method.phases[1], 0, DRAW, Average(0.5, 1.0))
     new, terms = step(state._replace(ema=ema), IMAGES, HPARAMS)
     # Trained against the average a_f = 7, not against the raw a_f = 2.
     assert terms["g/loss"] == pytest.approx(21.0)
@@ -98,7 +98,7 @@ def test_repeated_updates_get_fresh_batches_and_keys():
     method = toy(watch, product, repeat=3)
     images = IMAGES._replace(pixels=jnp.arange(4, dtype=jnp.uint8).reshape(4, 1, 1, 1))
     images = images._replace(pixels=jnp.broadcast_to(images.pixels, (4, 32, 32, 1)))
-    step = phase_step(method, method.phases[0], 0, DRAW, 0.5)
+    step = phase_step(method, method.phases[0], 0, DRAW, Average(0.5, 1.0))
     new, _ = step(init_state(method, 0), images, HPARAMS)
     assert new.step == 1
     assert new.weights.params["f"]["a"] == pytest.approx(2 - 3 * 0.3)
@@ -109,11 +109,18 @@ def test_repeated_updates_get_fresh_batches_and_keys():
     assert not np.intersect1d(first, second).size  # an epoch of 4 images is two batches of 2
 
 
-@pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (1, 2 / 11), (90, 0.9), (10_000, 0.9)])
-def test_the_average_forgets_its_start_early_in_a_run(step, decay):
+@pytest.mark.parametrize(
+    ("step", "share", "decay"),
+    [
+        (0, 1 / 9, 1 / 10), (1, 1 / 9, 2 / 11), (90, 1 / 9, 0.9), (10_000, 1 / 9, 0.9),
+        (99, 0.025, 1 - 1 / 3.5), (10_000, 0.025, 0.9), (10_000, 0.0, 0.0),
+    ],
+)  # fmt: skip
+def test_the_average_has_a_window_of_a_share_of_the_run(step, share, decay):
+    """At step 100 a fortieth is 2.5 steps more than one; a share of 0 is no average at all."""
     old = Weights({"f": jnp.zeros(2), "g": jnp.zeros(2)}, {"f": {}, "g": {}})
     new = Weights({"f": jnp.ones(2), "g": jnp.ones(2)}, {"f": {}, "g": {}})
-    moved = moved_average(old, new, frozenset({"f"}), jnp.int32(step), 0.9)
+    moved = moved_average(old, new, frozenset({"f"}), jnp.int32(step), Average(0.9, share))
     np.testing.assert_allclose(moved.params["f"], 1 - decay, rtol=1e-5)
     np.testing.assert_array_equal(moved.params["g"], 0)
 

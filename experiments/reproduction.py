@@ -1,0 +1,169 @@
+"""Our figures beside the thesis', row by row: the tables and the figure of docs/reproduction.md.
+
+python main.py --config configs/ganomaly.py:medium --workdir runs/ganomaly \\
+    --config.data.dir=data/nanotwice --config.population.seeds=3 \\
+    --config.train.validation=planted_tiles --config.train.validate_every=400
+python experiments/results.py record --name nanotwice_ganomaly_medium --command "..." \\
+    --metrics runs/ganomaly/evaluation/thesis_tiles/metrics.json
+python experiments/reproduction.py      # draws the learning curves
+python experiments/results.py table     # writes the tables into docs/reproduction.md
+
+A learning curve is the AUROC of a score on held-out tiles with planted defects, which needs no
+label; it is recorded with the run's figures. The figures of the thesis are in thesis_tables.csv:
+tables 51 to 55 and the comparisons of its chapter of results, as printed.
+"""
+
+import csv
+import json
+from pathlib import Path
+from statistics import mean
+
+from matplotlib.figure import Figure
+from tables import RESULTS, Result
+
+THESIS = Path(__file__).resolve().parent / "thesis_tables.csv"
+FIGURE = RESULTS.parents[1] / "docs" / "reproduction_curves.png"
+CURVE = "validation/planted_tiles"
+# In the thesis' order; steps are its batches of 64, over all phases (800 an epoch).
+SYSTEMS = {
+    "anogan": ("AnoGAN", 40_000),
+    "bigan": ("BiGAN", 40_000),
+    "alad": ("ALAD", 40_000),
+    "ganomaly": ("GANomaly", 40_000),
+    "skip_ganomaly": ("Skip-GANomaly", 40_000),
+    "ebgan": ("EBGAN", 80_000),
+    "encebgan": ("ENCEBGAN", 400_000),
+    "sencebgan": ("SENCEBGAN", 480_000),
+}
+FIGURES = ("auroc", "precision", "recall", "f1")
+
+Curve = list[tuple[int, float]]
+"""(step, mean over seeds of the AUROC on planted tiles)."""
+
+
+def _printed() -> list[dict[str, str]]:
+    with THESIS.open() as file:
+        return list(csv.DictReader(file))
+
+
+def thesis() -> dict[str, dict[str, float]]:
+    """By system's name its figures: the comparison with the thesis' proposals, or of those that
+    stand in tables 51 to 55 alone the row Normal."""
+    tricks = {SYSTEMS[row["system"]][0]: row for row in _printed() if row["row"] == "Normal"}
+    compared = {row["system"]: row for row in _printed() if row["table"] == "proposed_baseline"}
+    return {
+        name: {key: float(row[key]) for key in FIGURES} for name, row in (tricks | compared).items()
+    }
+
+
+def tricks(system: str) -> dict[str, float]:
+    """AUROC by row of a system's table among 51 to 55; empty without one."""
+    return {
+        row["row"]: float(row["auroc"])
+        for row in _printed()
+        if row["system"] == system and row["row"] != "-"
+    }
+
+
+def read_curve(workdir: Path) -> Curve:
+    """Of a run's log; empty without such a validation."""
+    lines = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
+    values = [(line["step"], line[CURVE]) for line in lines if CURVE in line]
+    # The log has what is to become small.
+    return [
+        (step, round(-mean(value if isinstance(value, list) else [value]), 4))
+        for step, value in values
+    ]
+
+
+def curves() -> dict[str, Curve]:
+    """All recorded ones, by the run's name."""
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("curve_*.json"))]
+    return {one["name"]: one["curve"] for one in found if one["curve"]}
+
+
+def table(recorded: list[Result]) -> str:
+    """A row per system of the thesis: its figures, ours, and the budgets."""
+    ours = {
+        one["method"]: one for one in recorded if one["name"] == f"nanotwice_{one['method']}_medium"
+    }
+    head = [
+        "system",
+        "thesis: AUROC",
+        "ours: AUROC",
+        "difference",
+        "thesis: P, R, F1",
+        "ours at the best percentile",
+        "score",
+        "seeds",
+        "steps (thesis)",
+        "width (thesis)",
+        "tiles",
+    ]
+    lines = [_line(head), _line(["---"] * len(head))]
+    printed = thesis()
+    for key, (name, steps) in SYSTEMS.items():
+        lines.append(_line(_row(name, steps, printed[name], ours.get(key))))
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, steps: int, printed: dict[str, float], ours: Result | None) -> list[str]:
+    cells = [name, f"{printed['auroc']:.3f}"]
+    theirs = _three(printed)
+    if ours is None:
+        return [*cells, "not run yet", "–", theirs, *["–"] * 6]
+    members = ours.get("members", [ours])
+    best = [one["scores"][ours["score"]]["transductive_best"] for one in members]
+    spread = f" ± {ours['std']['auroc']:.3f}" if "std" in ours else ""
+    whole = ours["n_test"] == ours["n_available"]
+    return [
+        *cells,
+        f"{ours['auroc']:.3f}{spread}",
+        f"{ours['auroc'] - printed['auroc']:+.3f}",
+        theirs,
+        _three({key: mean(one[key] for one in best) for key in FIGURES[1:]}),
+        f"`{ours['score']}`",
+        str(len(members)),
+        f"{ours['step']:,} ({steps:,})",
+        f"{ours['config']['model']['width']:g} (1)",
+        "all" if whole else f"{ours['n_test']:,}, a subset",
+    ]
+
+
+def _three(figures: dict[str, float]) -> str:
+    return ", ".join(f"{figures[key]:.3f}" for key in FIGURES[1:])
+
+
+def curve_table() -> str:
+    """The curves at a few of their steps."""
+    found = curves()
+    if not found:
+        return "none yet\n"
+    lines = [_line(["run", "AUROC on planted tiles, by step"]), _line(["---"] * 2)]
+    for name, curve in found.items():
+        shown = curve[:: max(1, len(curve) // 6)]
+        points = ", ".join(f"{value:.3f} ({step:,})" for step, value in shown)
+        last = f"**{curve[-1][1]:.3f} ({curve[-1][0]:,})**"
+        lines.append(_line([name, f"{points}, {last}"]))
+    return "\n".join(lines) + "\n"
+
+
+def draw(path: Path = FIGURE) -> None:
+    """The curves as one figure."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, curve in curves().items():
+        steps, values = zip(*curve, strict=True)
+        axes.plot(steps, values, marker=".", label=name.removeprefix("nanotwice_"))
+    axes.axhline(0.5, color="0.7", linewidth=0.8)
+    axes.set(xlabel="step", ylabel="AUROC on held-out tiles with planted defects")
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    draw()
