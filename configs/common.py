@@ -41,6 +41,7 @@ def get_config(preset: str) -> ml_collections.ConfigDict:
     config.eval.max_items = 0  # score a seeded subset of the items (pixel: images); 0: all
     config.eval.max_holdout_items = 0  # the same for the held-out normal patches
     if preset != "thesis":
+        config.train.ema_share = 0.002
         {"medium": _medium, "small": _small, "smoke": _smoke}[preset](config)
     return config
 
@@ -52,7 +53,8 @@ def _data() -> ml_collections.ConfigDict:
     data.verify = True  # nanotwice: compare the files with their published checksums
     data.channels = 1  # 1 (grey) or 3
     data.patch_size = 32  # 16, 32, 64 or 128 pixels
-    data.normalisation = "standardise"  # each patch by its mean and deviation; or range: [-1, 1]
+    # What networks see: each patch by its mean and deviation (standardise), or [-1, 1] (range).
+    data.normalisation = "auto"  # standardise for micrographs, range for one-vs-rest items
     data.crops_per_image = 10_240  # fixed random crops of each normal image, per epoch
     data.crops = 0  # instead, so many crops of all images together, however many there are; 0: off
     data.holdout = 0.2  # share of the normal data kept from training: thresholds come from it
@@ -83,7 +85,10 @@ def _train() -> ml_collections.ConfigDict:
     train.batch_size = 64
     train.epochs = 50
     train.ema = 0.999  # decay of the average of the weights used at test time
-    train.ema_share = 0.025  # its largest window, as a share of the phase's steps so far
+    # Its largest window, as a share of the phase's steps so far: .999 is reached after 40,000 of
+    # them. At the short presets' rates weights move so fast that a wider one makes BiGAN's encoder
+    # a constant (docs/reproduction.md).
+    train.ema_share = 0.025
     train.log_every = 100  # steps
     train.image_every = 1_000  # steps between sample images in TensorBoard
     train.checkpoint_every = 1_000  # steps

@@ -30,8 +30,8 @@ over the seeds, the default score bold, F1 at the normal-only threshold, trainin
 Each row names the run that made it.
 
 ‡ Ran before the finished thesis was followed (commit 08968bb or earlier): patches on [-1, 1], the
-networks and losses of the thesis' draft. docs/reproduction.md has the rows that replace them, as far as they
-have been run.
+networks and losses of the thesis' draft. docs/reproduction.md has the rows that replace them, as
+far as they have been run.
 
 """
 

@@ -15,7 +15,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "method": tuple(METHODS),
     "data.channels": (1, 3),
     "data.patch_size": PATCH_SIZES,
-    "data.normalisation": tuple(NORMALISATIONS),
+    "data.normalisation": ("auto", *NORMALISATIONS),
     "data.protocol": ("one_class_normal", "one_class_anomalous"),
     "model.init": tuple(INITIALIZERS),
     "score.threshold_rule": ("normal_quantile", "transductive"),

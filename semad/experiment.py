@@ -62,7 +62,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
     """
     configs.validate(config)
     method = METHODS[config.method](config)._replace(
-        normalisation=config.data.normalisation, flips=config.score.flips
+        normalisation=data.normalisation_of(config.data), flips=config.score.flips
     )
     check_score_name(config, method)
     hparams(config, method)

@@ -80,7 +80,7 @@ def export(detector: Detector, output: Path) -> Path:
         "channels": config.data.channels,
         "dtype": str(dtype),
         "value_range": [0, int(np.iinfo(dtype).max)],
-        "normalisation": config.data.normalisation,  # inside the artefact, for the record
+        "normalisation": detector.method_.normalisation,  # inside the artefact, for the record
         "platforms": PLATFORMS,
         "map": {
             name: config.score[name] for name in ("stride", "smoothing", "pooling", "min_area")

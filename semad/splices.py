@@ -68,7 +68,7 @@ def cutpaste(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     gain = jax.random.uniform(keys[2], (count, 1, 1, 1), minval=0.7, maxval=1.3)
     shift = jax.random.uniform(keys[3], (count, 1, 1, 1), minval=-0.15, maxval=0.15)
     mean = other.mean(axis=(1, 2), keepdims=True)
-    return jnp.clip(mean + gain * (other - mean) + shift, -1, 1)
+    return _bounded(mean + gain * (other - mean) + shift, other)
 
 
 def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
@@ -85,7 +85,13 @@ def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     grain = fields(keys[2], count, size, _GRAINS)[..., None]
     share = jax.random.uniform(keys[3], (count, 1, 1, 1), maxval=1.2)
     noise = share * noise_level(images) * jax.random.normal(keys[4], images.shape)
-    return jnp.clip(grey + contrast * grain + noise, -1, 1)
+    return _bounded(grey + contrast * grain + noise, images)
+
+
+def _bounded(fillings: jax.Array, images: jax.Array) -> jax.Array:
+    """Fillings within [-1, 1], or as far as the images (N, P, P, C) they are made of reach."""
+    limit = jnp.maximum(1.0, jnp.abs(images).max(axis=(1, 2, 3), keepdims=True))
+    return jnp.clip(fillings, -limit, limit)
 
 
 def nearer(images: jax.Array, fillings: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import pytest
 
 from configs import common
 from semad import config as configs
-from semad import config_rules
+from semad import config_rules, data
 from semad.errors import UserError
 from semad.methods import METHODS
 from semad.training.state import init_population
@@ -59,7 +59,11 @@ def test_what_all_systems_share_is_appendix_a(name):
     epochs = EPOCHS.get(name, (50,))
     assert [phase.epochs for phase in METHODS[name](config).phases][: len(epochs)] == [*epochs]
     convolutional = METHODS[name](config).convolutional
-    assert config.data.normalisation == ("range" if convolutional else "standardise")
+    assert config.data.normalisation == ("range" if convolutional else "auto")
+    expected = "range" if convolutional else "standardise"
+    assert data.normalisation_of(config.data) == expected
+    config.data.name = "tfds:mnist"
+    assert data.normalisation_of(config.data) == "range"
     assert (config.model.latent_dim, config.model.leaky_slope) == (256, 0.2)
     assert (config.model.bn_momentum, config.model.width) == (0.8, 1.0)
 
@@ -89,7 +93,7 @@ def test_an_unknown_preset():
         ("train.batch_size", 1, "must be at least 2"),
         ("data.holdout", 0.0, "must be between 0.01 and 0.9"),
         ("lr.generator", -1.0, "config.lr.generator is -1.0"),
-        ("data.normalisation", "zscore", "must be one of: range, standardise"),
+        ("data.normalisation", "zscore", "must be one of: auto, range, standardise"),
         ("score.weights", "best", "must be one of: ema, raw"),
         ("train.ema_share", 2.0, "must be between 0 and 1"),
         ("score.threshold_rate", 1.5, "must be between 0.0 and 1.0"),
@@ -172,7 +176,7 @@ def test_an_older_run_is_not_continued_as_another_experiment(tmp_path):
     stored = json.loads((tmp_path / "config.json").read_text())
     del stored["data"]["normalisation"]
     (tmp_path / "config.json").write_text(json.dumps(stored))
-    with pytest.raises(UserError, match="config.data.normalisation = 'range', not 'standardise'"):
+    with pytest.raises(UserError, match="config.data.normalisation = 'range', not 'auto'"):
         configs.check_same_run(tmp_path, config)
 
 

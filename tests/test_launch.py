@@ -129,7 +129,10 @@ BIGAN = ("--config", "configs/bigan.py:smoke")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--config", "configs/bigan.py:big"), "no preset 'big'; there are thesis, small, smoke"),
+        (
+            ("--config", "configs/bigan.py:big"),
+            "no preset 'big'; there are thesis, medium, small, smoke",
+        ),
         (("--config", "configs/none.py"), "config file not found: configs/none.py"),
         ((*BIGAN, "--config.model.widht=1"), 'Did you mean "width" instead of "widht"?'),
         ((*BIGAN, "--config.train.epochs=ten"), "invalid literal for int"),

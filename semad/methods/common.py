@@ -49,7 +49,14 @@ def for_nets(hparams: dict[str, float], nets: Iterable[str]) -> dict[str, float]
 
 
 LATE_NOISE = NoiseSchedule(1.25, 1.0)
-"""Input noise as the thesis has it in GANomaly and Skip-GANomaly: max(1.25·(10 − epoch)/10, 1)."""
+"""max(1.25·(10 − epoch)/10, 1) in a run of 50 epochs."""
+
+
+def reconstruction_game(batch: Batch, key: jax.Array, hparams: Hparams) -> Game:
+    """The game as the thesis has it in GANomaly and Skip-GANomaly: noise that stays, soft labels
+    that are not flipped."""
+    return Game(key, batch.progress, hparams, noise=LATE_NOISE, flipped=0.0)
+
 
 REDUCTIONS = ("sum", "mean")
 

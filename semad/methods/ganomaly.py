@@ -24,11 +24,11 @@ from semad import adversarial, losses
 from semad.adversarial import CROSS_ENTROPY, Game
 from semad.keys import Stream, stream
 from semad.methods.common import (
-    LATE_NOISE,
     Lossed,
     adam,
     game_hparams,
     image_shape,
+    reconstruction_game,
     reduced,
     style,
     unreal,
@@ -38,11 +38,6 @@ from semad.nets.thesis import Encoder, Tower
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
 
 ADVERSARIAL_TERMS = ("cross_entropy", "features")
-
-
-def make_game(batch: Batch, key: jax.Array, hparams: Hparams) -> Game:
-    """The game as GANomaly plays it."""
-    return Game(key, batch.progress, hparams, noise=LATE_NOISE, flipped=0.0)
 
 
 def _generate(nets: Nets, batch: Batch, game: Game) -> tuple[jax.Array, jax.Array]:
@@ -55,7 +50,7 @@ def _generate(nets: Nets, batch: Batch, game: Game) -> tuple[jax.Array, jax.Arra
 
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """x is real, x̂ is not."""
-    game = make_game(batch, key, hparams)
+    game = reconstruction_game(batch, key, hparams)
     _, rebuilt = _generate(nets, batch, game)
     on_real = nets.discriminator(batch.images).logits
     on_generated = nets.discriminator(rebuilt).logits
@@ -75,7 +70,7 @@ def make_generator_loss(
     contextual, latent = reduced(reduction, reconstruction)
 
     def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = make_game(batch, key, hparams)
+        game = reconstruction_game(batch, key, hparams)
         code, rebuilt = _generate(nets, batch, game)
         judgement = nets.discriminator(rebuilt)
         if adversarial_term == "features":

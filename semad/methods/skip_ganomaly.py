@@ -19,13 +19,13 @@ import jax
 import ml_collections
 
 from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
+from semad.adversarial import CROSS_ENTROPY
 from semad.methods.common import (
-    LATE_NOISE,
     Lossed,
     adam,
     game_hparams,
     image_shape,
+    reconstruction_game,
     reduced,
     style,
     unreal,
@@ -37,14 +37,9 @@ from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, S
 _DROPOUT = 0.3  # of the discriminator's features
 
 
-def make_game(batch: Batch, key: jax.Array, hparams: Hparams) -> Game:
-    """The game as Skip-GANomaly plays it."""
-    return Game(key, batch.progress, hparams, noise=LATE_NOISE, flipped=0.0)
-
-
 def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
     """x is real, x̂ is not."""
-    game = make_game(batch, key, hparams)
+    game = reconstruction_game(batch, key, hparams)
     rebuilt = game.show(nets.generator(batch.images), "rebuilt")
     on_real = nets.discriminator(batch.images, key=game.dropout("real")).logits
     on_generated = nets.discriminator(rebuilt, key=game.dropout("rebuilt")).logits
@@ -56,7 +51,7 @@ def make_generator_loss(reduction: str = "sum", reconstruction: str = "l1") -> L
     contextual, latent = reduced(reduction, reconstruction)
 
     def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = make_game(batch, key, hparams)
+        game = reconstruction_game(batch, key, hparams)
         rebuilt = nets.generator(batch.images)
         wanted = nets.discriminator(batch.images, key=game.dropout("real")).features
         shown = game.show(rebuilt, "rebuilt")

@@ -88,7 +88,9 @@ def test_every_phase_is_trained_for_its_epochs(name, whole):
 
 
 # How often a step runs an update, where it is not once by default.
-REPEATS = {("fanogan", "discriminator"): 5, ("sencebgan", "generator"): 3}
+REPEATS = {("fanogan", "discriminator"): 5} | {
+    (name, "generator"): 3 for name in ("ebgan", "encebgan", "sencebgan")
+}
 
 
 def test_every_update_ran_as_often_as_the_steps_say(name, whole):
