@@ -1,10 +1,6 @@
 """Our figures beside the thesis', row by row: the tables and the figure of docs/reproduction.md.
 
-python main.py --config configs/ganomaly.py:medium --workdir runs/ganomaly \\
-    --config.data.dir=data/nanotwice --config.population.seeds=3 \\
-    --config.train.validation=planted_tiles --config.train.validate_every=400
-python experiments/results.py record --name nanotwice_ganomaly_medium --command "..." \\
-    --metrics runs/ganomaly/evaluation/thesis_tiles/metrics.json
+python experiments/reproduce.py tiles --workdir runs/reproduction --data-dir data/nanotwice
 python experiments/reproduction.py      # draws the learning curves
 python experiments/results.py table     # writes the tables into docs/reproduction.md
 
@@ -66,8 +62,10 @@ def tricks(system: str) -> dict[str, float]:
 
 
 def read_curve(workdir: Path) -> Curve:
-    """Of a run's log; empty without such a validation."""
-    lines = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
+    """Of a run's log; empty without a log or such a validation."""
+    path = workdir / "log.jsonl"
+    text = path.read_text() if path.is_file() else ""
+    lines = [json.loads(line) for line in text.splitlines()]
     values = [(line["step"], line[CURVE]) for line in lines if CURVE in line]
     # The log has what is to become small.
     return [

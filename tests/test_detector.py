@@ -213,7 +213,9 @@ def test_the_checks_of_scikit_learn_that_ask_for_no_table(check, config):
 @pytest.fixture(scope="module")
 def items():
     """8×8 digits: images of class 0 are normal."""
-    config = tiny.config("autoencoder", score__pooling="mean", data__normal_class=0)
+    config = tiny.config(
+        "autoencoder", score__pooling="mean", data__normal_class=0, train__epochs=40
+    )
     source = data.load(config.data)
     images = [*source.train[:24], *(i for i, v in zip(source.test, source.labels) if v)][:36]  # noqa: B905
     return config, np.stack(images), np.repeat([0, 1], [24, 12])
