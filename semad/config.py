@@ -15,7 +15,16 @@ import numpy as np
 from ml_collections import config_dict
 
 from semad.adversarial import COMBINATIONS
-from semad.config_rules import ADDED, CHOICES, CHOICES_BY_METHOD, EPOCHS, FREE, OPTIONAL, RANGES
+from semad.config_rules import (
+    ADDED,
+    CHOICES,
+    CHOICES_BY_METHOD,
+    EPOCHS,
+    FREE,
+    OPTIONAL,
+    RANGES,
+    REBUILT,
+)
 from semad.errors import UserError
 from semad.files import write_text
 
@@ -99,6 +108,7 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
         )
     try:
         stored = json.loads(path.read_text())
+        _check_networks(path, stored)
         stored["score"].setdefault("pixel_rate", stored["score"]["threshold_rate"])
         for key, value in ADDED.items():
             section, _, name = key.rpartition(".")
@@ -113,6 +123,15 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: no config of semad ({error}); restore it, or train") from error
     return config
+
+
+def _check_networks(path: Path, stored: dict[str, Any]) -> None:
+    """Raises a UserError for a run whose weights fit no network of this version."""
+    if stored["method"] in REBUILT and "normalisation" not in stored["data"]:
+        raise UserError(
+            f"{path}: a run of {stored['method']} by an older semad, whose networks were others; "
+            "use the commit that versions.json beside it names, or train again in a new --workdir"
+        )
 
 
 def check_same_run(workdir: Path, config: ml_collections.ConfigDict) -> None:
