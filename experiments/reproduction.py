@@ -139,7 +139,7 @@ def curve_table() -> str:
         return "none yet\n"
     lines = [_line(["run", "AUROC on planted tiles, by step"]), _line(["---"] * 2)]
     for name, curve in found.items():
-        shown = curve[:: max(1, len(curve) // 6)]
+        shown = curve[: -1 : max(1, len(curve) // 6)]
         points = ", ".join(f"{value:.3f} ({step:,})" for step, value in shown)
         last = f"**{curve[-1][1]:.3f} ({curve[-1][0]:,})**"
         lines.append(_line([name, f"{points}, {last}"]))
