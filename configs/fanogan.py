@@ -21,7 +21,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.loss.kappa = 1.0  # izi_f: weight of the features, in the loss and in the score
     config.loss.reconstruction = "l2"  # of the encoder's loss: l1 | l2 (equation 3.1) | ssim
     config.train.encoder_epochs = 50
-    if preset == "small":
+    if preset in ("medium", "small"):
         config.train.epochs = config.train.encoder_epochs = 3
     if preset == "smoke":
         config.train.epochs = config.train.encoder_epochs = 1

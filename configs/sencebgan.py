@@ -11,6 +11,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.lr.return_encoder = config.lr.encoder
     for name in ("discriminator_xx", "discriminator_zz"):
         config.lr[name] = 1e-6 if preset == "thesis" else config.lr.encoder
+    config.loss.encoder_objective = "decodings"
     config.loss.similarity = 0.1  # weight of ‖Enc(x) − Enc(G(z))‖₂ in the generator's loss
     config.model.allow_xx = False  # ALAD's D_xx in phase `encoder`
     config.model.allow_zz = False  # ALAD's D_zz in phase `return`

@@ -8,6 +8,7 @@ from configs import common
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config = common.get_config(preset)
     config.method = "vae"
+    config.train.ema_share = 1 / 9  # no game, in which a wide average would hurt
     config.lr.encoder = 1e-3  # Adam's usual values, as for the autoencoder
     config.lr.decoder = 1e-3
     config.optim.beta1 = 0.9

@@ -78,11 +78,12 @@ def contributions(preset: str) -> Iterator[Run]:
     for system, changes in CONTRIBUTIONS.items():
         rows = {"all": (), **changes}
         for name, overrides in rows.items():
-            run = f"contribution_{system}_{name}"
+            run = f"contribution_{system}_{name}_{preset}"
             again = overrides and all(change.startswith("score.") for change in overrides)
-            trained = f"contribution_{system}_all" if again else ""
+            trained = f"contribution_{system}_all_{preset}" if again else ""
             yield Run(run, system, preset, (*CURVE, *overrides), trained)
-        yield Run(f"contribution_{system}_steps", system, "small", ())
+        if preset != "small":
+            yield Run(f"contribution_{system}_steps_small", system, "small", ())
 
 
 def items(systems: list[str], dataset: str, preset: str) -> Iterator[Run]:

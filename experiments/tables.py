@@ -49,7 +49,10 @@ def _earlier(result: Result) -> str:
 
 
 def _of_tiles_or_items(result: Result) -> bool:
-    """Not of pixels, nor of tiles of another size than the thesis', which compare with nothing."""
+    """Not of pixels, nor of tiles of another size than the thesis', which compare with nothing, nor
+    of one choice at a time (docs/reproduction.md)."""
+    if result["name"].startswith("contribution_"):
+        return False
     if result["protocol"] == "thesis_tiles":
         return result["config"]["data"]["patch_size"] == TILE
     return result["protocol"] != "pixel"

@@ -134,14 +134,31 @@ def _check_networks(path: Path, stored: dict[str, Any]) -> None:
         )
 
 
+def check_streams(workdir: Path) -> None:
+    """Checks that a run which is to train on draws the random numbers that it began with.
+
+    Raises:
+      UserError: for one that an older semad began, whose streams had numbers, not names.
+    """
+    path = workdir / "config.json"
+    if path.is_file() and "normalisation" not in json.loads(path.read_text())["data"]:
+        raise UserError(
+            f"{workdir}: begun by an older semad, whose random numbers were others, so it cannot "
+            "go on to the same end; train in a new --workdir (what this one has can be evaluated)"
+        )
+
+
 def check_same_run(workdir: Path, config: ml_collections.ConfigDict) -> None:
     """Checks that a workdir's run may go on with this config.
 
     Raises:
-      UserError: when it differs in a key that makes it another run.
+      UserError: when it differs in a key that makes it another run. More epochs of the last phase
+        do not, unless input noise (IN) goes by the length of the run.
     """
     stored, wanted = flatten(load(workdir)), flatten(config)
-    free = (*FREE, [key for key in EPOCHS if key in wanted][-1])
+    free = FREE
+    if "IN" not in "+".join(combinations(config.population.tricks)):
+        free += ([key for key in EPOCHS if key in wanted][-1],)  # IN's noise falls with the run
     for key in sorted(stored.keys() | wanted.keys(), key=lambda key: (key != "method", key)):
         if key.startswith(free) or stored.get(key) == wanted.get(key):
             continue

@@ -93,9 +93,12 @@ class Detector(BaseEstimator):
             images = [image for image, label in zip(images, y, strict=True) if label == 0]
             if not images:
                 raise ValueError("y has no image of class 0, so there is none to train on")
+        source = source_of(images, config.data.patch_size)
         with config.unlocked():
             config.data.name = "arrays"
-        run = experiment.prepare(config, source_of(images, config.data.patch_size))
+            if config.data.normalisation == "auto" and not source.micrographs:
+                config.data.normalisation = "range"  # as items of one-vs-rest sets
+        run = experiment.prepare(config, source)
         with tempfile.TemporaryDirectory(prefix="semad-") as temporary:
             workdir = Path(self.workdir or temporary)
             if (workdir / "config.json").is_file():

@@ -29,7 +29,8 @@ HOLDOUT_PIXELS = 2**25
 """Of many held-out images as many are used, evenly spread, as this allows."""
 NO_BEST = (
     "no best checkpoint; it takes validation while training: config.train.validate_every above 0, "
-    "and a system that reconstructs without a search, or --config.train.validation=synthetic; "
+    "and a system that reconstructs without a search, or --config.train.validation=synthetic or "
+    "planted_tiles; "
     "or set --config.eval.checkpoint=newest"
 )
 
@@ -210,7 +211,12 @@ def score_name(config: ml_collections.ConfigDict, method: Method) -> str:
 
 
 def store(workdir: Path, run: Experiment) -> None:
-    """Writes config, versions and the held-out normal images, of which thresholds are made."""
+    """Writes config, versions and the held-out normal images, of which thresholds are made.
+
+    Raises:
+      UserError: where an older semad began a run that this one cannot go on with.
+    """
+    configs.check_streams(workdir)
     configs.store(workdir, run.config, run.source.train)
     images, part = run.holdout
     arrays = {f"image_{number:05d}": image for number, image in enumerate(images)}

@@ -157,8 +157,9 @@ def check_points(config: ml_collections.ConfigDict, method: Method) -> None:
 def same_program(config: ml_collections.ConfigDict, other: ml_collections.ConfigDict) -> bool:
     """Whether two configs differ by traced scalars alone: what they compile is the same.
 
-    Of both, everything is compared that a method brings: the initial weights, every update of
-    every phase, and the scores.
+    Of both, everything is compared that a method brings of its own: the initial weights, every
+    update of every phase, and the scores; how patches are drawn and normalised, and weights
+    averaged, no point of a population can change.
     """
     texts = [one.to_json(sort_keys=True) for one in (config, other)]
     return texts[0] == texts[1] or _programs(texts[0]) == _programs(texts[1])

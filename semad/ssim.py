@@ -1,8 +1,9 @@
 """Structural similarity (Wang et al. 2004), differentiable, as scikit-image computes it.
 
 Gaussian window of σ = 1.5 pixels cut at 3.5σ (11×11), K1 = 0.01, K2 = 0.03, population
-covariances, images in [-1, 1]. The filter along an axis is a matmul with a small banded matrix:
-exact, and as fast inside a compiled loop as outside it on every backend.
+covariances, and constants for images in [-1, 1]; standardised patches reach beyond, where the
+constants weigh less. The filter along an axis is a matmul with a small banded matrix: exact, and as
+fast inside a compiled loop as outside it on every backend.
 """
 
 import jax
@@ -12,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 
 SIGMA, TRUNCATE = 1.5, 3.5
 RADIUS = int(TRUNCATE * SIGMA + 0.5)
-_C1, _C2 = (0.01 * 2.0) ** 2, (0.03 * 2.0) ** 2  # the range of the values is 2
+_C1, _C2 = (0.01 * 2.0) ** 2, (0.03 * 2.0) ** 2  # a range of values of 2
 
 
 def _filter(size: int) -> np.ndarray:

@@ -132,10 +132,15 @@ def test_an_older_workdir_gets_the_keys_that_came_later(method, tmp_path):
             del (stored[section] if section else stored)[name]
     (tmp_path / "config.json").write_text(json.dumps(stored))
     loaded = configs.flatten(configs.load(tmp_path))
-    wanted = configs.flatten(config) | {
-        key: value for key, value in config_rules.ADDED.items() if key in loaded
-    }
-    assert loaded == wanted
+    changed = {key: value for key, value in configs.flatten(config).items() if loaded[key] != value}
+    # What is no longer the default: an older run keeps what it was trained with.
+    old = {"data.normalisation": "range", "model.bn_epsilon": 1e-5, "train.ema_share": 1 / 9}
+    assert {key: loaded[key] for key in old} == old
+    assert changed.keys() == (set() if method == "dense_discriminator" else set(old))
+    if method == "dense_discriminator":
+        configs.check_same_run(tmp_path, config)
+    with pytest.raises(UserError, match="begun by an older semad, whose random numbers"):
+        configs.check_streams(tmp_path)
 
 
 def test_a_stored_config_comes_back(tmp_path):
@@ -159,6 +164,14 @@ def test_what_makes_another_run(tmp_path):
         configs.check_same_run(tmp_path, tiny.config("bigan", model__width=0.5))
     with pytest.raises(UserError, match="config.method = 'bigan', not 'anogan'"):
         configs.check_same_run(tmp_path, tiny.config("anogan"))
+
+
+def test_input_noise_goes_by_the_length_of_a_run(tmp_path):
+    """So a run with it cannot be prolonged to what a longer one would have been."""
+    configs.store(tmp_path, tiny.config("bigan", population__tricks="none,IN+SL"), [IMAGE])
+    longer = tiny.config("bigan", population__tricks="none,IN+SL", train__epochs=9)
+    with pytest.raises(UserError, match="config.train.epochs = 1, not 9"):
+        configs.check_same_run(tmp_path, longer)
 
 
 def test_only_the_last_phase_can_be_prolonged(tmp_path):

@@ -216,6 +216,7 @@ def items():
     config = tiny.config(
         "autoencoder", score__pooling="mean", data__normal_class=0, train__epochs=40
     )
+    assert config.data.normalisation == "auto"
     source = data.load(config.data)
     images = [*source.train[:24], *(i for i, v in zip(source.test, source.labels) if v)][:36]  # noqa: B905
     return config, np.stack(images), np.repeat([0, 1], [24, 12])
@@ -226,6 +227,7 @@ def test_items_score_as_whole_patches(items):
     config, images, labels = items
     fitted = semad.Detector(config).fit(images, labels)
     assert all(one.shape == (16, 16, 1) for one in fitted.holdout_)
+    assert fitted.method_.normalisation == "range"  # items, as `digits` are by name
     values = fitted.anomaly_map(images[0])
     assert values.shape == (16, 16)  # padded to a patch
     assert fitted.score_samples(images[:1])[0] == pytest.approx(values.mean(), rel=1e-5)

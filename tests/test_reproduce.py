@@ -9,6 +9,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "experiments"))  # 
 
 from experiments import reproduce, reproduction
 from semad import experiment
+from semad.methods import METHODS
 from semad.overrides import named
 
 
@@ -27,6 +28,12 @@ def test_every_run_has_a_name_and_a_valid_config():
         experiment.build(named(run.system, run.preset, run.overrides))
         assert run.trained in {"", *(one.name for one in runs)}
     assert sum(run.name.startswith("mnist") for run in runs) == 10
+
+
+@pytest.mark.parametrize("name", reproduce.SYSTEMS)
+def test_the_medium_preset_has_six_epochs_in_all(name):
+    config = named(name, "medium")
+    assert sum(phase.epochs for phase in METHODS[name](config).phases) == 6
 
 
 def test_the_figures_of_the_thesis():

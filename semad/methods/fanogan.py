@@ -110,6 +110,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
         hparams=game_hparams(config) | {"w_penalty": loss.penalty, "kappa": kappa},
         score=make_score(kappa),
         default_score="anomaly",
+        label_symmetric=loss.objective == "gan",
         sample=generate,
         reconstruct=rebuild,
     )
