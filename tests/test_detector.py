@@ -213,9 +213,8 @@ def test_the_checks_of_scikit_learn_that_ask_for_no_table(check, config):
 @pytest.fixture(scope="module")
 def items():
     """8×8 digits: images of class 0 are normal."""
-    config = tiny.config(
-        "autoencoder", score__pooling="mean", data__normal_class=0, train__epochs=40
-    )
+    trained = {"train__epochs": 40, "model__width": 0.25}
+    config = tiny.config("autoencoder", score__pooling="mean", data__normal_class=0, **trained)
     assert config.data.normalisation == "auto"
     source = data.load(config.data)
     images = [*source.train[:24], *(i for i, v in zip(source.test, source.labels) if v)][:36]  # noqa: B905
@@ -250,7 +249,7 @@ def test_in_a_pipeline_under_cross_validation(items):
     )
     scores = cross_val_score(pipeline, images, labels, scoring="roc_auc", cv=StratifiedKFold(2))
     assert scores.shape == (2,)
-    assert scores.min() > 0.6
+    assert scores.min() > 0.8
     assert clone(pipeline).named_steps["d"].config == config
 
 
