@@ -132,6 +132,41 @@ def _three(figures: dict[str, float]) -> str:
     return ", ".join(f"{figures[key]:.3f}" for key in FIGURES[1:])
 
 
+CHANGES = {
+    "range": "patches on [-1, 1], not standardised",
+    "mean_loss": "the paper's loss: means over pixels and latents",
+    "embeddings": "the encoder's loss of embeddings, not decodings",
+    "raw": "weights as the optimiser left them, not averaged",
+    "steps": "a fifth of the steps (`small`)",
+}
+"""What a row of `contributions` has otherwise, by the name that experiments/reproduce.py gives."""
+
+
+def contributions(recorded: list[Result]) -> str:
+    """What single choices contribute: AUROC of the first seed with all of them, and without one."""
+    head = ["system", "otherwise", "AUROC, seed 0", "difference", "steps"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    named = {one["name"]: one for one in recorded}
+    for system in ("ganomaly", "sencebgan"):
+        whole = named.get(f"nanotwice_{system}_medium")
+        if whole is None:
+            continue
+        base = _first_seed(whole)
+        lines.append(_line([system, "nothing", f"{base:.3f}", "–", f"{whole['step']:,}"]))
+        for change, text in CHANGES.items():
+            preset = "small" if change == "steps" else "medium"
+            one = named.get(f"contribution_{system}_{change}_{preset}")
+            if one is not None:
+                value = _first_seed(one)
+                cells = [system, text, f"{value:.3f}", f"{value - base:+.3f}", f"{one['step']:,}"]
+                lines.append(_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _first_seed(result: Result) -> float:
+    return result.get("members", [result])[0]["auroc"]
+
+
 def curve_table() -> str:
     """The curves at a few of their steps."""
     found = curves()

@@ -80,6 +80,7 @@ def pages() -> dict[Path, str]:
     }
     page = {
         "reproduction": f"\n{reproduction.table(results)}",
+        "contributions": f"\n{reproduction.contributions(results)}",
         "curves": f"\n{reproduction.curve_table()}",
     }
     whole = INTRODUCTION + tables.details(results)
