@@ -125,9 +125,14 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
     return config
 
 
+def _is_older(stored: dict[str, Any]) -> bool:
+    """Whether a stored config is from before the finished thesis was followed."""
+    return "normalisation" not in stored["data"]
+
+
 def _check_networks(path: Path, stored: dict[str, Any]) -> None:
     """Raises a UserError for a run whose weights fit no network of this version."""
-    if stored["method"] in REBUILT and "normalisation" not in stored["data"]:
+    if stored["method"] in REBUILT and _is_older(stored):
         raise UserError(
             f"{path}: a run of {stored['method']} by an older semad, whose networks were others; "
             "use the commit that versions.json beside it names, or train again in a new --workdir"
@@ -141,7 +146,7 @@ def check_streams(workdir: Path) -> None:
       UserError: for one that an older semad began, whose streams had numbers, not names.
     """
     path = workdir / "config.json"
-    if path.is_file() and "normalisation" not in json.loads(path.read_text())["data"]:
+    if path.is_file() and _is_older(json.loads(path.read_text())):
         raise UserError(
             f"{workdir}: begun by an older semad, whose random numbers were others, so it cannot "
             "go on to the same end; train in a new --workdir (what this one has can be evaluated)"

@@ -23,7 +23,7 @@ Terms = dict[str, jax.Array]
 
 
 class Average(NamedTuple):
-    """How weights are averaged over the steps; `Weights` of test time by default.
+    """How weights are averaged over the steps.
 
     Attributes:
       decay: of the moving average, in [0, 1).
