@@ -26,13 +26,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch_peer import torch_nets, torch_search
 
 from configs import anogan
 from semad import backend
 from semad.data.patches import Draw, Stack, stack
 from semad.methods import METHODS
 from semad.training.state import init_population, member, split
-from semad.training.step import Program, make_program, phase_step
+from semad.training.step import Average, Program, make_program, phase_step
 from semad.types import Method
 
 BATCH = 64
@@ -83,7 +84,8 @@ def make_method(width: float) -> Method:
     """AnoGAN of the thesis at a width, with a short search."""
     config = anogan.get_config("thesis")
     config.model.width = width
-    config.search.steps = SEARCH_STEPS
+    config.search.recipe, config.search.steps = "published", SEARCH_STEPS
+    config.train.encoder_epochs = 0
     return METHODS["anogan"](config)
 
 
@@ -91,7 +93,8 @@ def make_step(method: Method) -> tuple[Program, Stack]:
     """The training step of one member, and images of noise to train on."""
     pixels = np.random.default_rng(0).integers(0, 256, (4, 256, 256, 1), np.uint8)
     draw = Draw(32, 1024, BATCH, flips=True)
-    return phase_step(method, method.phases[0], 0, draw, 0.999), stack(list(pixels))
+    averaged = Average(0.999, 0.025)
+    return phase_step(method, method.phases[0], 0, draw, averaged), stack(list(pixels))
 
 
 def train_case(
@@ -158,25 +161,9 @@ def native(case: Callable[[str], Case], name: str) -> Case:
 # PyTorch
 
 
-def torch_nets(width: float) -> tuple[nn.Sequential, nn.Sequential, nn.Linear]:
-    """Generator, the discriminator's convolutions, and its last layer."""
-    c = [round(width * count) for count in (512, 512, 256, 128, 64)]
-
-    def level(layer: nn.Module, features: int) -> list[nn.Module]:
-        return [layer, nn.BatchNorm2d(features, momentum=0.2), nn.LeakyReLU(0.2)]
-
-    dense = [nn.Linear(LATENT, 16 * c[0]), nn.BatchNorm1d(16 * c[0]), nn.LeakyReLU(0.2)]
-    up = [level(nn.ConvTranspose2d(i, o, 4, 2, 1), o) for i, o in zip(c[:3], c[1:4], strict=True)]
-    last = nn.ConvTranspose2d(c[3], 1, 5, 1, 2)
-    generator = nn.Sequential(*dense, nn.Unflatten(1, (c[0], 4, 4)), *sum(up, []), last, nn.Tanh())
-    pairs = [(1, c[4]), (c[4], c[3]), (c[3], c[2])]
-    down = [level(nn.Conv2d(i, o, 4, 2, 1), o) for i, o in pairs]
-    return generator, nn.Sequential(*sum(down, []), nn.Flatten()), nn.Linear(16 * c[2], 1)
-
-
 def torch_train_case(name: str, width: float) -> Case:
     """The usual eager step: one generated batch for both updates, weights of D frozen for G's."""
-    generator, tower, last = torch_nets(width)
+    generator, tower, last = torch_nets(width, LATENT)
     judge = nn.Sequential(tower, last)
     average = [p.detach().clone() for net in (generator, judge) for p in net.parameters()]
     optimizers = [
@@ -205,23 +192,9 @@ def torch_train_case(name: str, width: float) -> Case:
 
 def torch_search_case(name: str, width: float, images: int) -> Case:
     """A batched search with frozen weights."""
-    generator, tower, _ = (net.eval().requires_grad_(False) for net in torch_nets(width))
+    search = torch_search(torch_nets(width, LATENT), torch.randn(1, LATENT), SEARCH_STEPS)
     x = torch.rand(images, 1, 32, 32)
-
-    def run() -> None:
-        z = torch.randn(images, LATENT, requires_grad=True)
-        optimizer = torch.optim.Adam([z], 1e-3)
-        wanted = tower(x)
-        for _ in range(SEARCH_STEPS):
-            optimizer.zero_grad()
-            generated = generator(z)
-            other = (wanted - tower(generated)).abs().sum()
-            (0.9 * (x - generated).abs().sum() + 0.1 * other).backward()
-            optimizer.step()
-        with torch.no_grad():
-            tower(generator(z))
-
-    return Case(name, run, SEARCH_STEPS * images, search_flops(width))
+    return Case(name, lambda: search(x), SEARCH_STEPS * images, search_flops(width))
 
 
 # Timing

@@ -19,6 +19,9 @@ class Plan(NamedTuple):
       steps_per_dispatch: training steps compiled into one program.
       members_together: whether a population is vmapped or trained member by member.
       score_chunk: how many patches one call of the scoring program takes.
+      search_chunk: the same for a system that searches; many times as many as move together, so
+        that few turns of the loop are less than full.
+      latents_together: of a search, how many move in one turn.
     """
 
     convolution: str
@@ -26,6 +29,8 @@ class Plan(NamedTuple):
     steps_per_dispatch: int
     members_together: bool
     score_chunk: int
+    search_chunk: int
+    latents_together: int
 
 
 CPU = Plan(
@@ -34,6 +39,8 @@ CPU = Plan(
     steps_per_dispatch=1,
     members_together=False,
     score_chunk=64,
+    search_chunk=1024,
+    latents_together=64,
 )
 ACCELERATOR = Plan(
     convolution="native",
@@ -41,6 +48,8 @@ ACCELERATOR = Plan(
     steps_per_dispatch=50,
     members_together=True,
     score_chunk=2048,
+    search_chunk=16384,
+    latents_together=2048,
 )
 
 # Measured at widths .25, where mixed convolutions train 1.4 times as fast as matmuls and compile

@@ -17,6 +17,7 @@ from ml_collections import config_dict
 from semad.adversarial import COMBINATIONS
 from semad.config_rules import (
     ADDED,
+    ADDED_BY_METHOD,
     CHOICES,
     CHOICES_BY_METHOD,
     EPOCHS,
@@ -110,14 +111,14 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
         stored = json.loads(path.read_text())
         _check_networks(path, stored)
         stored["score"].setdefault("pixel_rate", stored["score"]["threshold_rate"])
-        for key, value in ADDED.items():
+        for key, value in (ADDED | ADDED_BY_METHOD.get(stored["method"], {})).items():
             section, _, name = key.rpartition(".")
             if not section or section in stored:  # of some systems alone, as `splices`
                 (stored[section] if section else stored).setdefault(name, value)
         config = ml_collections.ConfigDict(stored)
         for key, kind in OPTIONAL.items():
             section, name = key.split(".")
-            if config[section][name] is None:
+            if section in config and config[section][name] is None:
                 del config[section][name]
                 config[section][name] = config_dict.placeholder(kind)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

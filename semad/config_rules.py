@@ -5,7 +5,7 @@ from typing import Any
 from semad.data.normalisation import NORMALISATIONS
 from semad.evaluation.validator import SELECTIONS
 from semad.losses import RESIDUALS
-from semad.methods import METHODS, autoencoder, ebgan, encebgan, fanogan, ganomaly
+from semad.methods import METHODS, anogan, autoencoder, ebgan, encebgan, fanogan, ganomaly
 from semad.methods.common import REDUCTIONS
 from semad.nets.layers import INITIALIZERS
 from semad.nets.thesis import PATCH_SIZES
@@ -23,7 +23,9 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "score.pooling": POOLINGS,
     "select": SELECTIONS,
     "score.degree": (1, 2),
+    "search.recipe": tuple(anogan.RECIPES),
     "search.discrimination": ("features", "cross_entropy"),
+    "search.precision": ("float32", "bfloat16"),
     "model.form": autoencoder.FORMS,
     "loss.reconstruction": tuple(RESIDUALS),
     "loss.adversarial_term": ganomaly.ADVERSARIAL_TERMS,
@@ -95,7 +97,10 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "splices.sheet": (0, None),
     "search.steps": (0, None),
     "search.lr": (0, 10),
+    "search.tolerance": (0, 1),
+    "search.restarts": (0, None),
     "search.weight": (0, 1),
+    "search.together": (0, None),
     "eval.max_items": (0, None),
     "eval.max_holdout_items": (0, None),
 }
@@ -106,6 +111,9 @@ OPTIONAL = {
     "data.flips": bool,
     "score.name": str,
     "score.nm_per_pixel": float,
+    "search.steps": int,
+    "search.lr": float,
+    "search.tolerance": float,
     "eval.purpose": str,
 }
 
@@ -130,7 +138,13 @@ ADDED: dict[str, Any] = {
     "score.data_bar": 0,
     "select": "none",
     "splices.sheet": 0.0,
+    "search.recipe": "published",
+    "search.tolerance": None,
+    "search.restarts": 0,
+    "search.together": 0,
+    "search.precision": "float32",
 }
+ADDED_BY_METHOD: dict[str, dict[str, Any]] = {"anogan": {"train.encoder_epochs": 0}}
 
 # Systems whose networks changed when the finished thesis was followed: a run without the key
 # data.normalisation is of the others, and its weights do not fit these.

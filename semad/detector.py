@@ -26,7 +26,7 @@ from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.patches import Holdout
 from semad.errors import UserError
 from semad.evaluation.selection import apply, measure, select
-from semad.scoring.batched import check_finite, make_scorer, together
+from semad.scoring.batched import check_finite, make_scorer, over_devices, together
 from semad.scoring.maps import cover, map_images
 from semad.scoring.regions import image_score, segment
 from semad.scoring.remembered import recall, remember
@@ -123,7 +123,7 @@ class Detector(BaseEstimator):
             for number in population.in_use(config)
         ]
         self.holdout_, self.holdout_part_ = holdout
-        self._scorer = together(make_scorer(method, maps=True))
+        self._scorer = over_devices(together(make_scorer(method, maps=True)))
         self._origin = {
             "checkpoint": config.eval.checkpoint,
             "steps": [int(state.step[number]) for number in population.in_use(config)],

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from semad import backend, experiment
 from semad import config as configs
+from semad import experiment
 from semad.data.patches import tile_items
 from semad.detector import Detector
 from semad.errors import UserError
 from semad.files import check_replaceable, new_folder, write_bytes, write_text
-from semad.scoring.batched import make_scorer, score_items, together
+from semad.scoring.batched import make_scorer, patches_per_call, together
+from semad.scoring.items import score_items
 from semad.scoring.thresholds import conformal
 
 PLATFORMS = ("cpu", "cuda")
@@ -68,7 +69,7 @@ def export(detector: Detector, output: Path) -> Path:
     config, size = detector.config_, detector.config_.data.patch_size
     dtype = detector.holdout_[0].dtype
     searches = detector.method_.searches
-    fixed = (config.score.chunk or backend.plan().score_chunk) if searches else None
+    fixed = patches_per_call(config, detector.method_) if searches else None
     (count,) = (fixed,) if searches else jax_export.symbolic_shape("n")
     patches = jax.ShapeDtypeStruct((count, size, size, config.data.channels), dtype)
     exported = jax_export.export(jax.jit(scoring_function(detector)), platforms=PLATFORMS)(patches)
@@ -105,7 +106,7 @@ def _patch_threshold(detector: Detector) -> float:
         detector.holdout_,
         tile_items(detector.holdout_, size, size),
         patch_size=size,
-        chunk=config.score.chunk or backend.plan().score_chunk,
+        chunk=patches_per_call(config, detector.method_),
         label="scoring held-out normal patches",
     )
     values = scored.values[experiment.score_name(config, detector.method_)]

@@ -63,6 +63,13 @@ class Nets:
         """
         return Nets(self._modules, self._params, self.batch_stats, self._training)
 
+    def as_type(self, dtype: str) -> "Nets":
+        """The same nets with weights of another floating-point type, in which they compute."""
+        params, batch_stats = jax.tree.map(
+            lambda leaf: leaf.astype(dtype), (dict(self._params), self.batch_stats)
+        )
+        return Nets(self._modules, params, batch_stats, self._training)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The net of that name, as a function of its inputs (and `key`, if it uses dropout)."""
         if name not in self._modules:

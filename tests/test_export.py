@@ -12,7 +12,8 @@ from semad import data
 from semad.data.patches import tile_items
 from semad.errors import UserError
 from semad.export import export
-from semad.scoring.batched import cut_items, make_scorer
+from semad.scoring.batched import make_scorer
+from semad.scoring.items import cut_items
 from semad.scoring.thresholds import conformal
 from tests import tiny
 

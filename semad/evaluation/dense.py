@@ -4,32 +4,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from semad import experiment
 from semad.data.patches import tile_items
 from semad.evaluation import figures, metrics, pixels
 from semad.evaluation.baselines import baseline_maps
+from semad.evaluation.map_lists import MapLists, map_all, stack
 from semad.evaluation.per_image import of_maps
 from semad.evaluation.protocols import TILE, subset, tile_labels
 from semad.evaluation.results import summary
 from semad.evaluation.selection import baseline_smoothings
 from semad.experiment import Experiment
-from semad.pace import Pace
 from semad.population import members
-from semad.scoring.batched import Scorer, Scoring, check_finite, make_scorer
-from semad.scoring.maps import QUICKER, cover, map_images, pool, smooth
+from semad.scoring.batched import check_finite, make_scorer, over_devices
+from semad.scoring.maps import pool, smooth
 from semad.scoring.thresholds import threshold
+from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.types import TrainState
-
-MapLists = dict[str, list[np.ndarray]]
-"""Score name -> a map (H, W) per image."""
 
 _HISTOGRAM_PIXELS = 200_000
 _CASES = 2  # best and as many worst
 
 
-def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str) -> dict[str, Any]:
+def evaluate_pixels(
+    run: Experiment,
+    state: TrainState,
+    folder: Path,
+    name: str,
+    unfinished: Unfinished = KEEP_NOTHING,
+) -> dict[str, Any]:
     """Figures of all scores of all members, with overlays of the first member's maps.
 
     The maps of one member are held in memory: 4 bytes per pixel and score. Beside the pixels'
@@ -42,16 +45,23 @@ def evaluate_pixels(run: Experiment, state: TrainState, folder: Path, name: str)
       state: the population, stacked over its members.
       folder: takes `maps/`, scores.npz and the figures.
       name: of the score that the result is about.
+      unfinished: keeps the maps so far, and has what an earlier call kept.
     """
     chosen = subset(len(run.source.test), run.config.eval.max_items, run.config.seed)
     images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
     ids = [run.source.test_ids[i] for i in chosen]
-    scorer, population = make_scorer(run.method, maps=True), members(run.config)
+    scorer = over_devices(make_scorer(run.method, maps=True))
+    population = members(run.config)
     rows, counts, total = [], [], [np.zeros(mask.shape, np.float32) for mask in masks]
     for number, (one, step) in enumerate(zip(population, state.step, strict=True)):
         own = experiment.scoring_member(run.config, run.method, state, number)
-        test = _map(run, scorer, own, images, "mapping test images")
-        holdout = _map(run, scorer, own, run.holdout.images, "mapping held-out normal images")
+        test, holdout = (
+            map_all(run, scorer, own, part, f"{label}, member {number}", unfinished)
+            for part, label in (
+                (images, "mapping test images"),
+                (run.holdout.images, "mapping held-out normal images"),
+            )
+        )
         own_figures, own_counts = _member(run, test, holdout, masks, name)
         counts.append(own_counts)
         rows.append(one._asdict() | {"step": int(step)} | own_figures)
@@ -96,7 +106,7 @@ def _baselines(
     """Figures of the baselines, with their thresholds, and what they are made of."""
     sigmas, settings = baseline_smoothings(run), run.config.score
     test, normal = (
-        _stack([_smoothed_baselines(image, sigmas) for image in part])
+        stack([_smoothed_baselines(image, sigmas) for image in part])
         for part in (images, run.holdout.images)
     )
     ranked, counted = {}, {}
@@ -121,29 +131,6 @@ def _ranked(
 
 def _smoothed_baselines(image: np.ndarray, sigmas: dict[str, float]) -> dict[str, np.ndarray]:
     return {name: smooth(one, sigmas[name]) for name, one in baseline_maps(image).items()}
-
-
-def _map(
-    run: Experiment, scorer: Scorer, own: Scoring, images: list[np.ndarray], label: str
-) -> MapLists:
-    settings = run.config.score
-    maps = map_images(
-        scorer,
-        own,
-        images,
-        cover(run.config, run.method),
-        smoothing=settings.smoothing,
-    )
-    pace = Pace(label, len(images), QUICKER)
-    found = []
-    for one in tqdm(maps, label, len(images), unit="image", leave=False):
-        found.append(one)
-        pace.tick(len(found))
-    return _stack(found)
-
-
-def _stack(maps: list[dict[str, np.ndarray]]) -> MapLists:
-    return {name: [one[name] for one in maps] for name in maps[0]}
 
 
 def _member(

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from semad import config
@@ -18,6 +19,7 @@ from semad.evaluation.validator import SMOOTHINGS
 from semad.experiment import Experiment, check_stride, score_name, scoring_member
 from semad.files import new_folder, write_text
 from semad.reports.run import write_report
+from semad.scoring.unfinished import Unfinished
 from semad.training.logs import training_seconds
 from semad.training.validation import reconstruction_spread
 from semad.types import TrainState
@@ -62,8 +64,12 @@ def evaluate(
     name = score_name(run.config, run.method)
     part = evaluate_pixels if protocol == "pixel" else evaluate_items
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
+    data = checksum_of_test_data(run.source)
+    unfinished = Unfinished(
+        output / "evaluation" / f".{protocol}.unfinished", _origin(run, state, data)
+    )
     with new_folder(output / "evaluation" / protocol) as folder:
-        result = part(run, state, folder, name) | {
+        result = part(run, state, folder, name, unfinished) | {
             "method": run.method.name,
             "dataset": run.source.name,
             "protocol": protocol,
@@ -74,14 +80,31 @@ def evaluate(
             "reconstruction_spread": _spread(run, state),
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
-            "test_data_sha256": checksum_of_test_data(run.source),
+            "test_data_sha256": data,
             "versions": config.versions(),
             "config": json.loads(run.config.to_json()),
         }
         write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
         write_report(workdir, run.config, result, folder, output)
+    unfinished.remove()
     ledger.note(result)
     return result
+
+
+def _origin(run: Experiment, state: TrainState, data: str) -> str:
+    """All that scores depend on: settings, weights, test and held-out data, code."""
+    settings = config.flatten(run.config)
+    del settings["eval.purpose"], settings["data.dir"]
+    record = {
+        "config": settings,
+        "weights": config.checksum(
+            [np.asarray(leaf) for leaf in jax.tree.leaves((state.weights, state.ema))]
+        ),
+        "data": data,
+        "holdout": config.checksum(run.holdout.images),
+        "versions": config.versions(),
+    }
+    return json.dumps(record, indent=1)
 
 
 def checksum_of_test_data(source: Source) -> str:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semad import backend, experiment
+from semad import experiment
 from semad.data.normalisation import displayed, normalise
 from semad.data.patches import tile_items
 from semad.evaluation import figures, metrics
@@ -15,7 +15,9 @@ from semad.evaluation.protocols import ProtocolItems, protocol_items, resolve, s
 from semad.evaluation.results import member_metrics, summary
 from semad.experiment import Experiment
 from semad.population import members
-from semad.scoring.batched import Scores, cut_items, make_scorer, score_items
+from semad.scoring.batched import make_scorer, over_devices, patches_per_call
+from semad.scoring.items import Scores, cut_items, score_items
+from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.types import TrainState
 
 _SHOWN = 8  # normal and as many anomalous items in reconstructions.png
@@ -31,7 +33,13 @@ class Items(NamedTuple):
     shown: np.ndarray
 
 
-def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) -> dict[str, Any]:
+def evaluate_items(
+    run: Experiment,
+    state: TrainState,
+    folder: Path,
+    name: str,
+    unfinished: Unfinished = KEEP_NOTHING,
+) -> dict[str, Any]:
     """Figures of all scores of all members, with files and pictures.
 
     Args:
@@ -39,13 +47,14 @@ def evaluate_items(run: Experiment, state: TrainState, folder: Path, name: str) 
       state: the population, stacked over its members.
       folder: takes scores.npz and the figures.
       name: of the score that the result is about.
+      unfinished: keeps what is scored so far, and has what an earlier call kept.
     """
     items = choose_items(run)
     settings = run.config.score
     size = run.draw.patch_size
     baselines = baseline_scores(run.source.test, items.test.items, size)
     normal = baseline_scores(run.holdout.images, items.holdout, size)
-    scored = _score(run, items, state)
+    scored = _score(run, items, state, unfinished)
     rows = [
         one._asdict()
         | {"step": int(step)}
@@ -109,12 +118,14 @@ def _spread(rows: np.ndarray) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, _SHOWN, dtype=int)]
 
 
-def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Scores, Scores]]:
+def _score(
+    run: Experiment, items: Items, state: TrainState, unfinished: Unfinished
+) -> list[tuple[Scores, Scores]]:
     """Scores of the test items and of the held-out normal ones, by each member."""
-    scorer = make_scorer(run.method)
+    scorer = over_devices(make_scorer(run.method))
     settings = {
         "patch_size": run.draw.patch_size,
-        "chunk": run.config.score.chunk or backend.plan().score_chunk,
+        "chunk": patches_per_call(run.config, run.method),
     }
     parts = (
         (run.source.test, items.test.items, items.shown, "scoring test items"),
@@ -124,7 +135,13 @@ def _score(run: Experiment, items: Items, state: TrainState) -> list[tuple[Score
     for number in range(len(members(run.config))):
         own = experiment.scoring_member(run.config, run.method, state, number)
         test, holdout = (
-            score_items(scorer, own, images, rows, keep=keep, label=label, **settings)
+            score_items(
+                *(scorer, own, images, rows),
+                keep=keep,
+                label=f"{label}, member {number}",
+                unfinished=unfinished,
+                **settings,
+            )
             for images, rows, keep, label in parts
         )
         scored.append((test, holdout))

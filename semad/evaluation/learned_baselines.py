@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
-from semad import backend, losses
+from semad import losses
 from semad.data.normalisation import normalise
 from semad.data.patches import split_holdout, tile_items
 from semad.evaluation import pixels
@@ -21,7 +21,8 @@ from semad.evaluation.protocols import resolve, subset
 from semad.evaluation.statistics import Entry, tally, tally_bins
 from semad.evaluation.validator import rank, try_on
 from semad.experiment import Experiment
-from semad.scoring.batched import Evidence, Scorer, cut_items, score_items
+from semad.scoring.batched import Evidence, Scorer, patches_per_call
+from semad.scoring.items import cut_items, score_items
 from semad.scoring.maps import Maps, cover, map_images, smooth
 from semad.scoring.thresholds import threshold
 
@@ -63,7 +64,8 @@ def fit(
         return {name: values.reshape(x.shape) for name, values in rebuilt.items()}
 
     @jax.jit
-    def score(_: object, patches: jax.Array) -> Evidence:
+    def score(_: object, patches: jax.Array, absent: object = None) -> Evidence:
+        del absent
         x = normalise(patches, normalisation)
         rebuilt = rebuild(x)
         scores, maps = {}, {}
@@ -84,7 +86,7 @@ def entries(run: Experiment) -> list[Entry]:
     if resolve(config.eval.protocol, run.source, run.method.convolutional) == "pixel":
         return _of_maps(run, scorer)
     items = choose_items(run)
-    chunk = settings.chunk or backend.plan().score_chunk
+    chunk = patches_per_call(config, run.method)
     test, normal = (
         score_items(scorer, None, *part, patch_size=size, chunk=chunk).values
         for part in ((run.source.test, items.test.items), (run.holdout.images, items.holdout))

@@ -7,12 +7,12 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from semad import backend
 from semad.evaluation.baselines import BASELINES, baseline_maps
 from semad.evaluation.planted_tiles import auroc_of_families, plant_tiles
 from semad.evaluation.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
 from semad.experiment import Experiment, score_name, scoring_member
-from semad.scoring.batched import Scoring, make_scorer, score_items
+from semad.scoring.batched import Scoring, make_scorer, over_devices, patches_per_call
+from semad.scoring.items import score_items
 from semad.scoring.maps import cover, map_images
 from semad.training.validation import Measure
 from semad.types import Method, TrainState
@@ -41,7 +41,8 @@ def select(
       `value` and the average precision by family of defects; `practised`, the families that did
       not count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each.
     """
-    scorer, covered = make_scorer(method, maps=True), cover(config, method)
+    scorer = over_devices(make_scorer(method, maps=True))
+    covered = cover(config, method)
     mapper = partial(map_images, scorer, member, cover=covered)
     trial = try_on(mapper, normal, config.seed)
     ranked = rank(trial, smoothings=smoothings, practised=method.practised)
@@ -73,7 +74,8 @@ def measure(run: Experiment) -> Measure | None:
 
 def _by_maps(run: Experiment) -> Measure:
     config = run.config
-    scorer, name = make_scorer(run.method, maps=True), score_name(config, run.method)
+    scorer = over_devices(make_scorer(run.method, maps=True))
+    name = score_name(config, run.method)
     covered = cover(config, run.method)
 
     def value(scoring: Scoring) -> float:
@@ -88,7 +90,7 @@ def _by_maps(run: Experiment) -> Measure:
 def _by_tiles(run: Experiment) -> Measure:
     config, size = run.config, run.draw.patch_size
     tiles = plant_tiles(run.holdout.images, size, config.seed)
-    scorer, name = make_scorer(run.method), score_name(config, run.method)
+    scorer, name = over_devices(make_scorer(run.method)), score_name(config, run.method)
 
     def value(scoring: Scoring) -> float:
         scored = score_items(
@@ -97,7 +99,7 @@ def _by_tiles(run: Experiment) -> Measure:
             tiles.images,
             tiles.items,
             patch_size=size,
-            chunk=config.score.chunk or backend.plan().score_chunk,
+            chunk=patches_per_call(config, run.method),
             label="validating",
         )
         return -auroc_of_families(tiles, scored.values[name], run.method.practised)

@@ -1,19 +1,18 @@
 """Scores of many patches, a chunk at a time: one compiled shape, bounded memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
-from tqdm import tqdm
 
-from semad import losses
+from semad import backend, losses
 from semad.data.normalisation import normalise
 from semad.errors import UserError
-from semad.pace import Pace
 from semad.types import Hparams, Method, Weights
 
 _FLIPS = ((), (1,), (2,), (1, 2))
@@ -48,24 +47,13 @@ class Scoring(NamedTuple):
     key: jax.Array
 
 
-Scorer = Callable[[Any, jax.Array], Evidence]
-"""(member, patches (N, P, P, C) of integers) -> Evidence, compiled for one N.
+Scorer = Callable[..., Evidence]
+"""(member, patches (N, P, P, C) of integers, absent=None) -> Evidence, compiled for one N.
 
-The member is a `Scoring`, or a sequence of them for a scorer by several `together`.
+The member is a `Scoring`, or a sequence of them for a scorer by several `together`. `absent`, bool
+(N,), says which patches only fill up the call: what is said of them counts for nothing, and a
+system that searches does not search for them.
 """
-
-
-class Scores(NamedTuple):
-    """Scores of N patches, and the reconstructions that were asked for.
-
-    Attributes:
-      values: score name -> float32 (N,), higher is more anomalous.
-      reconstructions: position -> (P, P, C), normalised as what they rebuild; empty for a system
-        that makes none.
-    """
-
-    values: dict[str, np.ndarray]
-    reconstructions: dict[int, np.ndarray]
 
 
 def make_scorer(method: Method, maps: bool = False) -> Scorer:
@@ -78,9 +66,11 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
     """
 
     @jax.jit
-    def score(member: Scoring, patches: jax.Array) -> Evidence:
+    def score(member: Scoring, patches: jax.Array, absent: jax.Array | None = None) -> Evidence:
         see = partial(_evidence, method, maps, member)
         images = normalise(patches, method.normalisation)
+        if absent is not None and method.searches:
+            images = jnp.where(absent[:, None, None, None], jnp.nan, images)
         return _mean_over_flips(see, images) if method.flips else see(images)
 
     return score
@@ -120,10 +110,47 @@ def together(scorer: Scorer) -> Scorer:
     of the members' maps.
     """
 
-    def score(members: Sequence[Scoring], patches: jax.Array) -> Evidence:
-        return _mean([scorer(member, patches) for member in members])
+    def score(
+        members: Sequence[Scoring], patches: jax.Array, absent: jax.Array | None = None
+    ) -> Evidence:
+        return _mean([scorer(member, patches, absent) for member in members])
 
     return score
+
+
+def over_devices(scorer: Scorer) -> Scorer:
+    """The same scorer, with the patches of a call shared out among the local devices.
+
+    Each device scores its part by itself, so that a search on one waits for no other. A number of
+    patches that the devices do not divide stays on one.
+    """
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return scorer
+    mesh = jax.sharding.Mesh(np.array(devices), ("patches",))
+    rows, all_ = jax.P("patches"), jax.P()
+    shared = jax.jit(
+        jax.shard_map(
+            scorer, mesh=mesh, in_specs=(all_, rows, rows), out_specs=rows, check_vma=False
+        )
+    )
+
+    def score(member: Any, patches: jax.Array, absent: jax.Array | None = None) -> Evidence:
+        if len(patches) % len(devices):
+            return scorer(member, patches, absent)
+        absent = np.zeros(len(patches), bool) if absent is None else absent
+        everywhere = jax.device_put(member, jax.sharding.NamedSharding(mesh, all_))
+        return shared(everywhere, patches, absent)
+
+    return score
+
+
+def patches_per_call(config: ml_collections.ConfigDict, method: Method) -> int:
+    """How many patches one call of a scorer takes: by `config.score.chunk` or by backend, on each
+    local device."""
+    plan = backend.plan()
+    default = plan.search_chunk if method.searches else plan.score_chunk
+    return (config.score.chunk or default) * jax.local_device_count()
 
 
 def check_finite(name: str, *arrays: np.ndarray) -> None:
@@ -141,74 +168,22 @@ def cut(image: np.ndarray, corners: np.ndarray, patch_size: int) -> np.ndarray:
     return np.moveaxis(windows[corners[:, 0], corners[:, 1]], 1, -1)
 
 
-def cut_items(images: Sequence[np.ndarray], items: np.ndarray, patch_size: int) -> np.ndarray:
-    """The patches of several images at items (N, 3), rows of (image, top, left): (N, P, P, C)."""
-    size = patch_size
-    return np.stack([images[i][y : y + size, x : x + size] for i, y, x in items])
-
-
 def score_chunks(
     scorer: Scorer,
     member: Scoring,
     patches: Callable[[slice], np.ndarray],
     count: int,
     chunk: int,
+    first: int = 0,
 ) -> Iterator[tuple[int, Evidence]]:
-    """The evidence of `count` patches, chunk by chunk, as NumPy arrays with their first position.
+    """The evidence of patches `first` to `count`, in chunks of NumPy arrays with their position.
 
     The ragged last chunk is padded for the program, and cut again.
     """
-    for start in range(0, count, chunk):
+    for start in range(first, count, chunk):
         part = patches(slice(start, min(start + chunk, count)))
         real = len(part)
         padding = np.repeat(part[-1:], chunk - real, axis=0)
-        evidence = jax.device_get(scorer(member, np.concatenate([part, padding])))
+        absent = np.arange(chunk) >= real
+        evidence = jax.device_get(scorer(member, np.concatenate([part, padding]), absent))
         yield start, jax.tree.map(itemgetter(slice(real)), evidence)
-
-
-def score_items(
-    scorer: Scorer,
-    member: Scoring,
-    images: Sequence[np.ndarray],
-    items: np.ndarray,
-    *,
-    patch_size: int,
-    chunk: int,
-    keep: Iterable[int] = (),
-    label: str = "scoring",
-) -> Scores:
-    """Scores patches in chunks of one shape.
-
-    At a given chunk size a patch's scores are the same to the bit in whatever company it comes;
-    between chunk sizes they agree to a relative 1e-4 (a long search may amplify rounding).
-
-    Args:
-      scorer: of `make_scorer`.
-      member: whose scores.
-      images: (height, width, C) each, uint8 or uint16.
-      items: int32 (N, 3), rows of (image, top, left).
-      patch_size: in pixels.
-      chunk: patches per call.
-      keep: positions whose reconstructions to return.
-      label: for the progress bar.
-    """
-
-    wanted = set(keep)
-    parts: list[dict[str, np.ndarray]] = []
-    reconstructions: dict[int, np.ndarray] = {}
-    pace = Pace(label, len(items), "--config.eval.max_items scores a seeded subset")
-    chunks = score_chunks(
-        scorer, member, lambda rows: cut_items(images, items[rows], patch_size), len(items), chunk
-    )
-    total = -(-len(items) // chunk)
-    for start, evidence in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
-        parts.append(evidence.scores)
-        end = min(start + chunk, len(items))
-        pace.tick(end)
-        shown = (
-            wanted.intersection(range(start, end)) if evidence.reconstructions is not None else ()
-        )
-        for position in shown:
-            reconstructions[position] = evidence.reconstructions[position - start]
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Scores(values, reconstructions)

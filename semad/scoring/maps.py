@@ -16,8 +16,7 @@ import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from semad import backend
-from semad.scoring.batched import Evidence, Scorer, Scoring, cut, score_chunks
+from semad.scoring.batched import Evidence, Scorer, Scoring, cut, patches_per_call, score_chunks
 from semad.types import CELL, Method
 
 QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
@@ -71,9 +70,8 @@ class Cover(NamedTuple):
 def cover(config: ml_collections.ConfigDict, method: Method) -> Cover:
     """How a method's maps are made, by `config.score`."""
     settings = config.score
-    chunk = settings.chunk or backend.plan().score_chunk
     window = settings.window if method.convolutional else 0
-    return Cover(config.data.patch_size, settings.stride, chunk, window)
+    return Cover(config.data.patch_size, settings.stride, patches_per_call(config, method), window)
 
 
 def anomaly_maps(

@@ -7,7 +7,7 @@ from semad.evaluation.planted_tiles import auroc_of_families, plant_tiles
 from semad.evaluation.protocols import tile_labels
 from semad.evaluation.selection import measure
 from semad.evaluation.synthetic import FAMILIES, plant
-from semad.scoring.batched import cut_items
+from semad.scoring.items import cut_items
 from semad.training.state import init_population
 from tests import tiny
 

@@ -49,7 +49,7 @@ def test_what_finds_the_defects_ranks_first():
     """On a flat image the grey value is the defect's own map; noise finds nothing."""
     normal = [np.full((64, 96, 1), 100, np.uint8)]
 
-    def scorer(member, patches):
+    def scorer(member, patches, absent=None):
         pixels = jnp.asarray(patches, jnp.float32)[..., 0]
         maps = {"oracle": jnp.abs(pixels - 100), "blind": jnp.zeros(pixels.shape)}
         return Evidence({"mean": pixels.mean((1, 2))}, maps, pixels[..., None])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from configs.anogan import get_config
 from semad.adversarial import switches
 from semad.nets.autoencoders import Energy
 from semad.nets.thesis import Gaussian, Judgement
@@ -16,6 +17,13 @@ X = np.random.default_rng(0).uniform(-1, 1, (3, 4, 4, 1)).astype(np.float32)
 Z = np.asarray(jax.random.normal(KEY, (3, 2)))
 BATCH = Batch(X, Z, jnp.float32(0))
 OFF = {name: jnp.float32(value) for name, value in switches("none").items()}
+
+
+def search(**changes):
+    """The published search of AnoGAN, with other values."""
+    settings = get_config("smoke").search
+    settings.update({"recipe": "published", **changes})
+    return settings
 
 
 def flat(x):
@@ -65,6 +73,7 @@ def autoencode(x):
 def nets(**functions):
     made = SimpleNamespace(**functions)
     made.unrecorded = lambda: made
+    made.as_type = lambda dtype: made
     return made
 
 

@@ -2,14 +2,17 @@
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
+import optax
 import pytest
 
 from semad import losses
+from semad.errors import UserError
 from semad.keys import Stream, stream
 from semad.methods import ali, anogan, autoencoder, bigan
 from semad.types import Batch
+from tests import tiny
+from tests.methods import known
 from tests.methods.known import (
     BATCH,
     KEY,
@@ -109,9 +112,7 @@ def test_bigan_score(degree):
 @pytest.mark.parametrize("discrimination", ["features", "cross_entropy"])
 def test_anogan_score_at_its_start(discrimination):
     """Without a step the score is L(z0), equations 2.32 and 2.33 with λ on the features."""
-    search = ml_collections.ConfigDict(
-        {"steps": 0, "lr": 1e-3, "weight": 0.1, "discrimination": discrimination}
-    )
+    search = known.search(steps=0, discrimination=discrimination)
     scores, reconstruction, _ = anogan.make_score(search, 2)(GAN, X, KEY, OFF)
     z0 = jax.random.normal(KEY, (2,))[None]
     generated = np.asarray(generate(z0))
@@ -127,14 +128,85 @@ def test_anogan_score_at_its_start(discrimination):
 
 
 def test_anogan_search_lowers_its_score():
-    search = {"lr": 0.05, "weight": 0.1, "discrimination": "features"}
     before, after = (
-        anogan.make_score(ml_collections.ConfigDict({"steps": steps, **search}), 2)(
-            GAN, X, KEY, OFF
-        )[0]
+        anogan.make_score(known.search(steps=steps, lr=0.05), 2)(GAN, X, KEY, OFF)[0]
         for steps in (0, 50)
     )
     assert (np.asarray(after["anomaly"]) < np.asarray(before["anomaly"])).all()
+
+
+WITH_ENCODER = nets(generator=generate, encoder=encode, discriminator=judge)
+
+
+def closeness(x, generated):
+    """L(z; x) with λ = .1 on the features, in NumPy."""
+    residual = np.abs(x - generated).sum(axis=(1, 2, 3))
+    other = np.abs(np.asarray(judge(x).features - judge(generated).features)).sum(axis=1)
+    return 0.9 * residual + 0.1 * other
+
+
+def test_anogan_starts_from_its_encoder():
+    score = anogan.make_score(known.search(recipe="encoder", steps=0), 2)
+    scores, rebuilt, _ = score(WITH_ENCODER, X, KEY, OFF)
+    generated = np.asarray(generate(encode(X)))
+    np.testing.assert_allclose(rebuilt, generated, rtol=1e-6)
+    np.testing.assert_allclose(scores["anomaly"], closeness(X, generated), rtol=1e-5)
+
+
+@pytest.mark.parametrize("lr", [0.05, 50.0])
+def test_anogan_never_ends_worse_than_its_encoder(lr):
+    start, end = (
+        anogan.make_score(known.search(recipe="encoder", steps=steps, lr=lr), 2)(
+            WITH_ENCODER, X, KEY, OFF
+        )[0]["anomaly"]
+        for steps in (0, 20)
+    )
+    assert (np.asarray(end) <= np.asarray(start) * (1 + 1e-6)).all()
+    assert (np.asarray(end) < np.asarray(start)).any() == (lr < 1)
+
+
+def test_anogan_encoder_loss():
+    """L per pixel for crops and for samples, and the samples' latents."""
+    loss_function = anogan.make_encoder_loss(anogan.make_comparison(known.search()))
+    loss, terms = loss_function(WITH_ENCODER, BATCH, KEY, OFF)
+    generated = np.asarray(generate(Z))
+    expected = {
+        "images": closeness(X, np.asarray(generate(encode(X)))).mean() / 16,
+        "samples": closeness(generated, np.asarray(generate(encode(generated)))).mean() / 16,
+        "latents": np.square(Z - np.asarray(encode(generated))).mean(),
+    }
+    for name, value in expected.items():
+        assert terms[name] == pytest.approx(float(value), rel=1e-5), name
+    total = expected["images"] + expected["samples"] + 0.1 * expected["latents"]
+    assert loss == pytest.approx(float(total), rel=1e-5)
+
+
+def test_anogan_needs_an_encoder_to_start_from():
+    with pytest.raises(UserError, match="encoder_epochs is 0.*--config.search.recipe=published"):
+        tiny.prepare("anogan", train__encoder_epochs=0)
+    run = tiny.prepare("anogan", train__encoder_epochs=0, search__recipe="annealed")
+    assert run.method.nets.keys() == {"generator", "discriminator"}
+
+
+def test_the_published_search_is_the_published_one():
+    """500 steps of Adam at 1e-3 from one draw for all images, the last one counts."""
+    recipe = anogan.recipe_of(known.search())
+    assert recipe == anogan.Recipe(500, 1e-3, anneals=False, keep_best=False, tolerance=0.0)
+    optimizer = optax.adam(1e-3)
+    scores = anogan.make_score(known.search(steps=30), 2)(GAN, X, KEY, OFF)[0]["anomaly"]
+    for x, score in zip(X, scores, strict=True):
+
+        def objective(z, x=x[None]):
+            generated, seen = generate(z[None]), judge(x).features
+            other = jnp.abs(seen - judge(generate(z[None])).features).sum()
+            return 0.9 * jnp.abs(x - generated).sum() + 0.1 * other
+
+        z = jax.random.normal(KEY, (2,))
+        state = optimizer.init(z)
+        for _ in range(30):
+            updates, state = optimizer.update(jax.grad(objective)(z), state)
+            z = optax.apply_updates(z, updates)
+        assert score == pytest.approx(float(objective(z)), rel=1e-5)
 
 
 def test_ali_plays_bigan_s_game_with_a_sampled_latent():

@@ -1,7 +1,6 @@
 """The score `discriminator`: how little real D finds an image, also where it learnt upside down."""
 
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import pytest
 
@@ -9,9 +8,7 @@ from semad.methods import alad, anogan, bigan, ebgan, fanogan, ganomaly, skip_ga
 from tests.methods import known
 from tests.methods.known import KEY, OFF, X
 
-SEARCH = ml_collections.ConfigDict(
-    {"steps": 0, "lr": 1e-3, "weight": 0.1, "discrimination": "features"}
-)
+SEARCH = known.search(steps=0)
 NETS = known.nets(
     generator=known.generate,
     encoder=known.encode,

@@ -4,7 +4,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import pytest
 
@@ -15,9 +14,7 @@ from semad.nets.thesis import Judgement
 from tests.methods import known
 from tests.methods.known import BATCH, KEY, OFF, X, nets
 
-SEARCH = ml_collections.ConfigDict(
-    {"steps": 2, "lr": 0.1, "weight": 0.5, "discrimination": "cross_entropy"}
-)
+SEARCH = known.search(steps=2, lr=0.1, weight=0.5, discrimination="cross_entropy")
 NETS = {
     "generator": known.generate,
     "encoder": known.encode,

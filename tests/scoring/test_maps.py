@@ -17,7 +17,7 @@ def draw(height, width):
     return RNG.integers(0, 256, (height, width, 1), np.uint8)
 
 
-def scorer(member, patches):
+def scorer(member, patches, absent=None):
     """Pixels as a map, and the patch's mean as a score."""
     images = jnp.asarray(patches, jnp.float32)
     return Evidence({"mean": images.mean((1, 2, 3))}, {"pixel": images[..., 0]}, images)

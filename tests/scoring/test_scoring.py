@@ -1,45 +1,17 @@
-"""Scores depend on the image alone; the search goes where mathematics says."""
+"""Scores depend on the image alone."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from semad.data.normalisation import normalise
 from semad.errors import UserError
 from semad.experiment import scoring_member
 from semad.experiment import test_weights as weights_of_test
-from semad.scoring.batched import Scoring, make_scorer, score_items
-from semad.scoring.latent_search import search_latent
+from semad.scoring.batched import Scoring, make_scorer, over_devices
+from semad.scoring.items import score_items
 from semad.training.state import init_population, member
 from tests import tiny
-
-
-def test_search_is_gradient_descent():
-    """On L(z) = Σ(z - t)², z moves by -2·lr·(z - t): a geometric approach."""
-    target = jnp.array([1.0, -2.0])
-    found = search_latent(
-        lambda z: jnp.square(z - target).sum(), jnp.zeros(2), optax.sgd(0.1), steps=3
-    )
-    np.testing.assert_allclose(found, np.array([1.0, -2.0]) * (1 - 0.8**3), rtol=1e-5)
-
-
-def test_each_search_has_an_optimiser_of_its_own():
-    """Adam's first step is lr in size for a large and for a small gradient alike."""
-    scales = jnp.array([1e-3, 1e3])
-    found = jax.vmap(
-        lambda scale: search_latent(
-            lambda z: scale * z.sum(), jnp.zeros(2), optax.adam(0.1), steps=1
-        )
-    )(scales)
-    np.testing.assert_allclose(found, -0.1, rtol=1e-3)
-
-
-def test_no_steps_leave_the_start():
-    start = jnp.arange(3.0)
-    found = search_latent(lambda z: z.sum(), start, optax.adam(0.1), steps=0)
-    np.testing.assert_array_equal(found, start)
 
 
 def shaken_weights(method):
@@ -70,6 +42,55 @@ def scoring(request):
 
 
 ROWS = list(range(40))
+
+
+def scorer_of(run):
+    """A scorer of an untrained run, and the member that scores."""
+    own = Scoring(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
+    return make_scorer(run.method), own
+
+
+@pytest.mark.parametrize("recipe", ["published", "annealed", "encoder"])
+def test_a_search_that_compacts_is_the_same_to_the_bit_in_any_company(recipe):
+    """Few latents move at once, and images are done after different numbers of steps."""
+    run = tiny.prepare("anogan", search__recipe=recipe, search__together=3, search__tolerance=0.02)
+    scorer, own = scorer_of(run)
+    patches = np.stack(run.source.test[:16])
+    scores = scorer(own, patches, np.zeros(16, bool)).scores["anomaly"]
+    order = np.random.default_rng(1).permutation(16)
+    np.testing.assert_array_equal(
+        scorer(own, patches[order], np.zeros(16, bool)).scores["anomaly"], scores[order]
+    )
+    some = np.arange(16) >= 5
+    np.testing.assert_array_equal(scorer(own, patches, some).scores["anomaly"][:5], scores[:5])
+
+
+def test_local_devices_share_patches():
+    run = tiny.prepare("anogan")
+    scorer, own = scorer_of(run)
+    shared = over_devices(scorer)
+    assert jax.local_device_count() == 2
+    patches = np.stack(run.source.test[:7])
+    for count in (6, 7):  # 7 do not divide
+        absent = np.arange(count) >= 5
+        expected = scorer(own, patches[:count], absent)
+        found = shared(own, patches[:count], absent)
+        for name, values in expected.scores.items():
+            np.testing.assert_allclose(found.scores[name][:5], values[:5], rtol=1e-4)
+    assert len(shared(own, patches[:6]).reconstructions.sharding.device_set) == 2
+
+
+def test_a_search_in_bfloat16_ends_near_and_is_scored_in_full():
+    """The score is L in float32 at the z that was found."""
+    full, half = (tiny.prepare("anogan", search__precision=one) for one in ("float32", "bfloat16"))
+    patches = np.stack(full.source.test[:4])
+    scorer, own = scorer_of(full)
+    expected = scorer(own, patches).scores["anomaly"]
+    found = scorer_of(half)[0](own, patches)
+    np.testing.assert_allclose(found.scores["anomaly"], expected, rtol=0.02)
+    images = normalise(patches, full.method.normalisation)
+    residual = np.abs(images - found.reconstructions).sum((1, 2, 3))
+    np.testing.assert_allclose(found.scores["residual"], residual, rtol=1e-5)
 
 
 def test_scores_are_the_same_to_the_bit_in_any_company_and_order(scoring):

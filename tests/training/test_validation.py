@@ -75,7 +75,7 @@ def test_only_the_last_phase_counts(tmp_path):
 
 
 def test_a_system_that_searches_has_no_best(tmp_path):
-    run = tiny.prepare("anogan")
+    run = tiny.prepare("anogan", search__recipe="published", train__encoder_epochs=0)
     loop.train(run, tmp_path)
     with pytest.raises(UserError, match="no best checkpoint.*--config.eval.checkpoint=newest"):
         best(run, tmp_path)

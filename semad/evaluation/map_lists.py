@@ -1,0 +1,69 @@
+"""The maps of many images, by score, made so that a stop in the middle loses little."""
+
+import numpy as np
+from tqdm import tqdm
+
+from semad.experiment import Experiment
+from semad.pace import Pace
+from semad.scoring.batched import Scorer, Scoring
+from semad.scoring.maps import QUICKER, Maps, cover, map_images
+from semad.scoring.unfinished import Block, Unfinished
+
+MapLists = dict[str, list[np.ndarray]]
+"""Score name -> a map (H, W) per image."""
+
+
+def map_all(
+    run: Experiment,
+    scorer: Scorer,
+    own: Scoring,
+    images: list[np.ndarray],
+    label: str,
+    unfinished: Unfinished,
+) -> MapLists:
+    """The maps of all scores of many images, each 4 bytes per pixel.
+
+    Args:
+      run: of `semad.experiment.prepare`.
+      scorer: of `make_scorer(run.method, maps=True)`.
+      own: the member that scores.
+      images: (H, W, C) each.
+      label: for the progress bar, and for what is kept.
+      unfinished: keeps the maps so far, and has what an earlier call kept.
+    """
+    settings = run.config.score
+    blocks = unfinished.read(label)
+    mapped = [maps for block in blocks for maps in _from_block(block)]
+    maps = map_images(
+        scorer,
+        own,
+        images[len(mapped) :],
+        cover(run.config, run.method),
+        smoothing=settings.smoothing,
+    )
+    pace, saved = Pace(label, len(images), QUICKER), len(mapped)
+    for one in tqdm(maps, label, len(images) - saved, unit="image", leave=False):
+        mapped.append(one)
+        pace.tick(len(mapped))
+        if unfinished.due():
+            unfinished.append(label, len(blocks), _block(mapped[saved:]))
+            blocks, saved = [*blocks, {}], len(mapped)
+    return stack(mapped)
+
+
+def _block(maps: list[Maps]) -> Block:
+    """The maps of some images as arrays `<number>/<score>`."""
+    return {f"{i}/{name}": values for i, one in enumerate(maps) for name, values in one.items()}
+
+
+def _from_block(block: Block) -> list[Maps]:
+    maps: dict[int, Maps] = {}
+    for key, values in block.items():
+        number, _, name = key.partition("/")
+        maps.setdefault(int(number), {})[name] = values
+    return [maps[number] for number in range(len(maps))]
+
+
+def stack(maps: list[Maps]) -> MapLists:
+    """A list of maps per score, from the maps of each image."""
+    return {name: [one[name] for one in maps] for name in maps[0]}

@@ -1,0 +1,105 @@
+"""What is stopped in the middle goes on where it was, and ends as if nothing had happened."""
+
+import json
+
+import numpy as np
+import pytest
+
+from semad import config as configs
+from semad.evaluation.evaluate import evaluate
+from semad.scoring import batched, unfinished
+from semad.scoring.batched import Evidence
+from semad.scoring.items import score_items
+from semad.scoring.unfinished import Unfinished
+from semad.training.loop import train
+from tests import tiny
+
+IMAGES = [np.random.default_rng(0).integers(0, 256, (16, 16, 1), np.uint8) for _ in range(23)]
+ITEMS = np.array([[row, 0, 0] for row in range(23)], np.int32)
+
+
+class Stopped(Exception):
+    pass
+
+
+def make_scorer(calls, limit=100):
+    def scorer(member, patches, absent=None):
+        if len(calls) == limit:
+            raise Stopped
+        calls.append(len(patches))
+        images = patches.astype(np.float32)
+        return Evidence({"mean": images.mean((1, 2, 3))}, {}, images / 255)
+
+    return scorer
+
+
+def score(scorer, kept):
+    return score_items(
+        scorer, None, IMAGES, ITEMS, patch_size=16, chunk=4, keep=(1, 9, 22), unfinished=kept
+    )
+
+
+def test_items_go_on_where_they_were(tmp_path):
+    with pytest.raises(Stopped):
+        score(make_scorer([], limit=3), Unfinished(tmp_path / "kept", "a", every=0))
+    calls = []
+    scores = score(make_scorer(calls), Unfinished(tmp_path / "kept", "a", every=0))
+    assert len(calls) == 3  # of six chunks three were done
+    whole = score(make_scorer([]), Unfinished(None))
+    np.testing.assert_array_equal(scores.values["mean"], whole.values["mean"])
+    assert scores.reconstructions.keys() == {1, 9, 22}
+    for position, image in whole.reconstructions.items():
+        np.testing.assert_array_equal(scores.reconstructions[position], image)
+
+
+def test_what_has_another_origin_is_not_used(tmp_path):
+    folder = tmp_path / "kept"
+    score(make_scorer([]), Unfinished(folder, "a", every=0))
+    calls = []
+    score(make_scorer(calls), Unfinished(folder, "a", every=0))
+    assert not calls
+    score(make_scorer(calls), Unfinished(folder, "b", every=0))
+    assert len(calls) == 6
+
+
+def test_short_work_leaves_nothing(tmp_path):
+    score(make_scorer([]), Unfinished(tmp_path / "kept", "a"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("protocol", ["thesis_tiles", "pixel"])
+def test_an_evaluation_goes_on_where_it_was(protocol, tmp_path, monkeypatch):
+    settings = {"data__name": "nanofibres", "data__image_size": 72, "data__train_images": 2}
+    run = tiny.prepare("autoencoder", population__seeds=2, eval__protocol=protocol, **settings)
+    configs.store(tmp_path, run.config, run.source.train)
+    state = train(run, tmp_path)
+    whole = evaluate(run, state, tmp_path)
+    monkeypatch.setattr(unfinished, "_EVERY", 0.0)
+    counted, limit = [], {"calls": 7}
+    score_chunks = batched.score_chunks
+
+    def limited(*arguments):
+        for part in score_chunks(*arguments):
+            counted.append(part)
+            if len(counted) > limit["calls"]:
+                raise Stopped
+            yield part
+
+    for module in ("items", "maps"):
+        monkeypatch.setattr(f"semad.scoring.{module}.score_chunks", limited)
+    with pytest.raises(Stopped):
+        evaluate(run, state, tmp_path)
+    assert (tmp_path / f"evaluation/.{protocol}.unfinished/origin").is_file()
+    limit["calls"] = 10**6
+    counted.clear()
+    again = evaluate(run, state, tmp_path)
+    total = len(counted)
+    counted.clear()
+    evaluate(run, state, tmp_path)  # nothing is left of it
+    assert 0 < total < len(counted)
+    for result in (whole, again):
+        for key in ("seconds", "versions"):
+            del result[key]
+    assert json.dumps(again) == json.dumps(whole)
+    names = {path.name for path in (tmp_path / "evaluation").iterdir()}
+    assert names == {protocol, f"{protocol}.1", f"{protocol}.2"}
