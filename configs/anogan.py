@@ -28,7 +28,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
         config.lr.generator = 2e-4
         # Half of it: with 2e-4 D tells standardised patches, which G's tanh cannot reach, apart for
         # good, and G collapses; with a fifth it learns nothing (docs/search.md).
-        config.lr.discriminator = 1e-4
+        config.lr.discriminator = 5e-5 if preset == "medium" else 1e-4
         config.lr.encoder = 1e-3
         config.train.encoder_epochs = 2 * config.train.epochs  # what E learns, no search need find
     return config

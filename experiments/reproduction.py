@@ -169,6 +169,52 @@ def _first_seed(result: Result) -> float:
     return result.get("members", [result])[0]["auroc"]
 
 
+PUBLISHED_MEANS = {("mnist", "anogan"): 0.937}
+"""AUROC, mean over ten classes, each the normal one in turn, as later papers report it."""
+
+
+def items(recorded: list[Result]) -> str:
+    """Means over the classes of MNIST and Fashion-MNIST, each the normal one in turn."""
+    head = ["data", "system", "items", "score", "mean AUROC", "published", "classes 0 to 9"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    named = {one["name"]: one for one in recorded if _is_current(one)}
+    for dataset in ("mnist", "fashion_mnist"):
+        for system in ("anogan", "anogan_published", *list(SYSTEMS)[1:5], "ali"):
+            runs = [named.get(f"{dataset}{label}_{system}_small") for label in range(10)]
+            done = [run for run in runs if run]
+            if done:
+                lines += [_line(_items_row(dataset, system, runs, name)) for name in _both(done[0])]
+    return "\n".join(lines) + "\n" if len(lines) > 2 else "not run yet\n"
+
+
+def _is_current(result: Result) -> bool:
+    """Whether it ran after the finished thesis was followed."""
+    return "normalisation" in result["config"]["data"]
+
+
+def _both(result: Result) -> list[str]:
+    """The system's own score, and the one that all with a reconstruction have."""
+    return [name for name in dict.fromkeys((result["score"], "ssim")) if name in result["scores"]]
+
+
+def _items_row(dataset: str, system: str, runs: list[Result | None], score: str) -> list[str]:
+    values = [run["scores"][score]["auroc"] if run else None for run in runs]
+    done = [value for value in values if value is not None]
+    tested = {f"{run['n_test']:,}" for run in runs if run}
+    published = PUBLISHED_MEANS.get((dataset, system.removesuffix("_published")))
+    own = score == next(run["score"] for run in runs if run)
+    classes = ", ".join("–" if value is None else f"{value:.3f}" for value in values)
+    return [
+        dataset.replace("_", "-"),
+        system.replace("_published", ", search as published"),
+        ", ".join(sorted(tested)),
+        f"`{score}`",
+        f"{mean(done):.3f}" + ("" if len(done) == len(values) else f" (of {len(done)})"),
+        f"{published:.3f}" if published and own else "–",
+        classes,
+    ]
+
+
 def curve_table() -> str:
     """The curves at a few of their steps."""
     found = curves()

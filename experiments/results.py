@@ -3,7 +3,7 @@
 python experiments/results.py record --metrics runs/bigan/evaluation/thesis_tiles/metrics.json \\
     --name nanotwice_bigan_small --command "python main.py --config configs/bigan.py:small ..."
 python experiments/results.py table            # writes the tables of README.md, results/README.md
-                                               # and docs/reproduction.md
+                                               # and the pages under docs/
 python experiments/results.py table --check    # exit code 1 if they are not up to date
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import ablation_tables
 import reproduction
+import search_curves
 import tables
 from tables import RESULTS, Result
 
@@ -22,6 +23,7 @@ from semad.campaign import rounded
 
 README = RESULTS.parents[1] / "README.md"
 REPRODUCTION = RESULTS.parents[1] / "docs" / "reproduction.md"
+SEARCH = RESULTS.parents[1] / "docs" / "search.md"
 DATA = ("nanotwice", "nanofibres")  # in this order; the others follow by name
 INTRODUCTION = """# Results
 
@@ -82,6 +84,7 @@ def pages() -> dict[Path, str]:
         "reproduction": f"\n{reproduction.table(results)}",
         "contributions": f"\n{reproduction.contributions(results)}",
         "curves": f"\n{reproduction.curve_table()}",
+        "items": f"\n{reproduction.items(results)}",
     }
     whole = INTRODUCTION + tables.details(results)
     if ablations := ablation_tables.details():
@@ -91,6 +94,7 @@ def pages() -> dict[Path, str]:
     return {
         README: _filled(README, readme),
         REPRODUCTION: _filled(REPRODUCTION, page),
+        SEARCH: _filled(SEARCH, {"searches": f"\n{search_curves.table()}"}),
         RESULTS / "README.md": whole,
     }
 

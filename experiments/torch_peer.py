@@ -54,12 +54,11 @@ def _copy(net: nn.Sequential, params: dict[str, Any], batch_stats: dict[str, Any
         elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             one = params[f"Conv_{convolutions}"]
             kernel = np.asarray(one["kernel"])
-            turned = isinstance(layer, nn.ConvTranspose2d)
-            kernel = (
-                kernel[::-1, ::-1].transpose(2, 3, 0, 1) if turned else kernel.transpose(3, 2, 0, 1)
-            )
-            layer.weight.copy_(torch.from_numpy(kernel.copy()))
-            layer.bias.copy_(torch.from_numpy(np.asarray(one["bias"])))
+            if isinstance(layer, nn.ConvTranspose2d):
+                layer.weight.copy_(_same(kernel[::-1, ::-1].transpose(2, 3, 0, 1)))
+            else:
+                layer.weight.copy_(_same(kernel.transpose(3, 2, 0, 1)))
+            layer.bias.copy_(_same(one["bias"]))
             convolutions += 1
         elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             name = f"BatchNorm_{norms}"

@@ -75,7 +75,7 @@ def test_an_evaluation_goes_on_where_it_was(protocol, tmp_path, monkeypatch):
     state = train(run, tmp_path)
     whole = evaluate(run, state, tmp_path)
     monkeypatch.setattr(unfinished, "_EVERY", 0.0)
-    counted, limit = [], {"calls": 7}
+    counted, limit = [], {"calls": 3}
     score_chunks = batched.score_chunks
 
     def limited(*arguments):
