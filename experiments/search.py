@@ -7,7 +7,7 @@ python experiments/search.py --workdir runs/anogan --tiles 16384 --seconds 60 --
     --output experiments/results/search_gpu.json        # on an accelerator: under ten minutes
 
 Every search scores the same tiles of NanoTWICE, drawn by a seed, with the same weights. On a part
-of the normal ones a reference is searched for: from the encoder and from seven draws, 2,000
+of the normal ones a reference is searched for: from the encoder and from three draws, 1,000
 evaluations each. A row has the objective L (median and 95th percentile, normal tiles), Spearman's
 ρ of L with the reference's, AUROC and average precision of its scores, evaluations of the gradient
 per tile, and seconds for 1,024 tiles, compilation not counted. PyTorch (extra `bench`) searches
@@ -38,7 +38,7 @@ from semad.scoring.batched import Scoring, patches_per_call
 from semad.scoring.items import cut_items
 from semad.training.logs import training_seconds
 
-REFERENCE = {"recipe": "encoder", "steps": 2000, "lr": 0.05, "tolerance": 0.0, "restarts": 7}
+REFERENCE = {"recipe": "encoder", "steps": 1000, "lr": 0.05, "tolerance": 0.0, "restarts": 3}
 REFERENCE_TILES = 128
 SEARCHES: dict[str, dict[str, Any]] = {
     "as published, 25 steps": {"recipe": "published", "steps": 25},
@@ -46,21 +46,19 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "as published, 500 steps": {"recipe": "published"},
     "annealed, 25 steps": {"recipe": "annealed", "steps": 25},
     "annealed, 100 steps": {"recipe": "annealed"},
-    "annealed, 500 steps": {"recipe": "annealed", "steps": 500, "lr": 0.05},
     "encoder, no step": {"steps": 0},
     "encoder, 5 steps": {"steps": 5, "tolerance": 0.0},
     "encoder, 10 steps": {"steps": 10, "tolerance": 0.0},
     "encoder, 25 steps": {"steps": 25, "tolerance": 0.0},
-    "encoder, 50 steps": {"steps": 50, "tolerance": 0.0},
-    "encoder, 100 steps": {"steps": 100, "tolerance": 0.0},
-    "encoder, 500 steps": {"steps": 500, "tolerance": 0.0},
+    "encoder, 50 steps": {"steps": 50, "tolerance": 0.0, "lr": 0.1},
+    "encoder, 100 steps": {"steps": 100, "tolerance": 0.0, "lr": 0.1},
     "encoder, as configured": {},
     "encoder, as configured, 2 restarts": {"restarts": 2},
     "encoder, as configured, bfloat16": {"precision": "bfloat16"},
 }
 """Name -> what differs from `config.search` as it is by default."""
 
-TORCH_IMAGES = (1, 64)
+TORCH_IMAGES = (1, 64, 256)
 _CHUNKED = 1024
 
 
@@ -197,6 +195,12 @@ def measure_torch(
     return rows
 
 
+def usual() -> list[str]:
+    """All searches; on a CPU, which emulates it, none in bfloat16."""
+    emulated = jax.default_backend() == "cpu"
+    return [name for name in SEARCHES if not (emulated and name.endswith("bfloat16"))]
+
+
 def show(row: dict[str, Any]) -> None:
     """Prints the heads of a row."""
     auroc = row["scores"]["anomaly"]["auroc"] if "scores" in row else float("nan")
@@ -224,7 +228,7 @@ def main() -> None:
     state = experiment.restore(given.workdir, config, run.method)
     member = experiment.scoring_member(config, run.method, state, 0)
     tiles = draw_tiles(run, given.tiles)
-    wanted = given.searches.split(";") if given.searches else list(SEARCHES)
+    wanted = given.searches.split(";") if given.searches else usual()
     rows = measure(run, member, tiles, given.seconds, wanted)
     if not given.skip_torch:
         rows += measure_torch(run, member, tiles, given.seconds)
