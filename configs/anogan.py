@@ -26,9 +26,12 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.train.encoder_epochs = config.train.epochs
     if preset != "thesis":  # far fewer steps: the usual rate of DCGAN (Radford et al. 2016)
         config.lr.generator = 2e-4
-        # Half of it: with 2e-4 D tells standardised patches, which G's tanh cannot reach, apart for
-        # good, and G collapses; with a fifth it learns nothing (docs/search.md).
-        config.lr.discriminator = 5e-5 if preset == "medium" else 1e-4
+        # Slower: with G's rate D tells standardised patches, which G's tanh cannot reach, apart for
+        # good, and G collapses; with a fifth of it D learns nothing (docs/search.md).
+        config.lr.discriminator = 1e-4
         config.lr.encoder = 1e-3
         config.train.encoder_epochs = 2 * config.train.epochs  # what E learns, no search need find
+    if preset == "medium":  # six epochs in all
+        config.train.epochs, config.train.encoder_epochs = 4, 2
+        config.lr.discriminator = 5e-5  # of so many steps
     return config

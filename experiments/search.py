@@ -52,9 +52,9 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "encoder, 25 steps": {"steps": 25, "tolerance": 0.0},
     "encoder, 50 steps": {"steps": 50, "tolerance": 0.0, "lr": 0.1},
     "encoder, 100 steps": {"steps": 100, "tolerance": 0.0, "lr": 0.1},
-    "encoder, as configured": {},
-    "encoder, as configured, 2 restarts": {"restarts": 2},
-    "encoder, as configured, bfloat16": {"precision": "bfloat16"},
+    "encoder, 25 steps, tolerance .001": {"steps": 25},
+    "encoder, 25 steps, tolerance .001, 2 restarts": {"steps": 25, "restarts": 2},
+    "encoder, 10 steps, bfloat16": {"steps": 10, "tolerance": 0.0, "precision": "bfloat16"},
 }
 """Name -> what differs from `config.search` as it is by default."""
 

@@ -48,7 +48,7 @@ ACCELERATOR = Plan(
     steps_per_dispatch=50,
     members_together=True,
     score_chunk=2048,
-    search_chunk=16384,
+    search_chunk=8192,
     latents_together=2048,
 )
 

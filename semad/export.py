@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
+from semad import backend, experiment
 from semad import config as configs
-from semad import experiment
 from semad.data.patches import tile_items
 from semad.detector import Detector
 from semad.errors import UserError
@@ -69,7 +69,7 @@ def export(detector: Detector, output: Path) -> Path:
     config, size = detector.config_, detector.config_.data.patch_size
     dtype = detector.holdout_[0].dtype
     searches = detector.method_.searches
-    fixed = patches_per_call(config, detector.method_) if searches else None
+    fixed = config.score.chunk or backend.plan().latents_together if searches else None
     (count,) = (fixed,) if searches else jax_export.symbolic_shape("n")
     patches = jax.ShapeDtypeStruct((count, size, size, config.data.channels), dtype)
     exported = jax_export.export(jax.jit(scoring_function(detector)), platforms=PLATFORMS)(patches)

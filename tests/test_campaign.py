@@ -169,7 +169,7 @@ def test_names_of_rows():
 
 def test_a_comparison_with_equal_steps(tmp_path):
     arguments = argparse.Namespace(
-        systems="anogan,autoencoder",
+        systems="bigan,autoencoder",
         preset="smoke",
         workdir=tmp_path,
         budget="steps=8",
@@ -178,8 +178,8 @@ def test_a_comparison_with_equal_steps(tmp_path):
     )
     made = compare.report(arguments)
     rows = {row["name"]: row for row in made["rows"]}
-    assert {"anogan", "autoencoder", "brightness", "pca_ssim", "kmeans_l2"} <= rows.keys()
-    assert rows["anogan"]["steps"] == rows["autoencoder"]["steps"] == 8 // 7 * 7
+    assert {"bigan", "autoencoder", "brightness", "pca_ssim", "kmeans_l2"} <= rows.keys()
+    assert rows["bigan"]["steps"] == rows["autoencoder"]["steps"] == 8 // 7 * 7
     values = [row["auroc"]["mean"] for row in made["rows"]]
     assert values == sorted(values, reverse=True)
     assert made["reference"] in ("brightness", "contrast", "local minimum")
@@ -187,10 +187,10 @@ def test_a_comparison_with_equal_steps(tmp_path):
     arguments.budget = "steps=16"
     with pytest.raises(UserError, match="holds a comparison with budget"):
         compare.report(arguments)
-    assert rows["anogan"]["auroc"]["difference"]["interval"]
+    assert rows["bigan"]["auroc"]["difference"]["interval"]
     assert rows["autoencoder"]["parameters"] == budget.parameters(tiny.config("autoencoder"))
     page = comparison.markdown(made)
-    assert f"| {rows['anogan']['auroc']['mean']:.3f} ± " in page
+    assert f"| {rows['bigan']['auroc']['mean']:.3f} ± " in page
     figures.forest(tmp_path / "ranking.png", made["rows"], "auroc", made["reference"])
 
 

@@ -51,14 +51,14 @@ def test_members_at_points():
     ]
     scalars = hparams(run.config, run.method)
     np.testing.assert_allclose(scalars["lr_generator"], [1e-4, 1e-4, 3e-4, 3e-4])
-    np.testing.assert_allclose(scalars["lr_discriminator"], [2e-4, 2e-4, 1e-3, 1e-3])
+    np.testing.assert_allclose(scalars["lr_discriminator"], [1e-4, 1e-4, 1e-3, 1e-3])
     np.testing.assert_array_equal(scalars["trick_LF"], [0, 1, 0, 1])
 
 
 @pytest.mark.parametrize(
     ("method", "points", "says"),
     [
-        ("anogan", "lr.encoder=1e-4", "may differ in the numbers of: lr.discriminator, lr.gener"),
+        ("anogan", "lr.decoder=1e-4", "may differ in the numbers of: lr.discriminator, lr.encod"),
         ("anogan", "model.width=0.5", "make separate runs"),
         ("anogan", "lr.generator=fast", "must be a float"),
         ("anogan", "lr.generator=11", "must be between 0 and 10"),

@@ -70,7 +70,7 @@ class Recipe(NamedTuple):
 RECIPES = {
     "published": Recipe(steps=500, lr=1e-3, anneals=False, keep_best=False, tolerance=0.0),
     "annealed": Recipe(steps=100, lr=0.1, anneals=True, keep_best=True, tolerance=0.0),
-    "encoder": Recipe(steps=25, lr=0.05, anneals=True, keep_best=True, tolerance=1e-3),
+    "encoder": Recipe(steps=10, lr=0.05, anneals=True, keep_best=True, tolerance=1e-3),
 }
 """`published`: from one draw of N(0, I) for all images (Schlegl et al. 2017). `annealed`: from the
 same draw, for a run without an encoder. `encoder`: from E(x). See docs/search.md."""

@@ -124,7 +124,7 @@ def _advance(objective: Objective, descent: Descent, latent: Latent, target: Any
     steps = latent.steps + 1
     better = value < latent.best_value
     best_value = jnp.where(better, value, latent.best_value)
-    checked = steps % descent.patience == 0
+    checked = (steps == 1) | (steps % descent.patience == 0)  # at first there is but the start
     kept = (1 - descent.tolerance) * latent.reference
     stalled = checked & (best_value >= kept) & (descent.tolerance > 0)
     return Latent(
