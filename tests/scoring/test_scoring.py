@@ -50,7 +50,7 @@ def scorer_of(run):
     return make_scorer(run.method), own
 
 
-@pytest.mark.parametrize("recipe", ["published", "annealed", "encoder"])
+@pytest.mark.parametrize("recipe", ["published", "encoder"])
 def test_a_search_that_compacts_is_the_same_to_the_bit_in_any_company(recipe):
     """Few latents move at once, and images are done after different numbers of steps."""
     run = tiny.prepare("anogan", search__recipe=recipe, search__together=3, search__tolerance=0.02)
