@@ -58,14 +58,16 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     cases = []
     for stride in strides:
         patches = int(np.prod([len(positions(length, size, stride)) for length in SHAPE]))
-        # Of a search, a strip of about so many patches.
-        part = image[:size, : size + stride * (SEARCHED - 1)] if searches else image
+        columns = len(positions(SHAPE[1], size, stride))
+        # Of a search, as many rows of patches as make about one call.
+        rows = max(1, SEARCHED // columns)
+        part = image[: size + stride * (rows - 1)] if searches else image
         seconds = []
-        for _ in range(1 if searches else REPEATS.get(stride, 5)):
+        for _ in range(3 if searches else REPEATS.get(stride, 5)):
             start = time.perf_counter()
             anomaly_maps(scorer, own, part, spread._replace(stride=stride), names=names)
             seconds.append(time.perf_counter() - start)
-        mapped = len(positions(part.shape[1], size, stride)) if searches else patches
+        mapped = rows * columns if searches else patches
         case = {
             "method": method,
             "stride": stride,
