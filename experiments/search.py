@@ -78,7 +78,7 @@ def make_search(config: ml_collections.ConfigDict, changes: dict[str, Any]) -> S
     with settings.unlocked():
         settings.update({"recipe": "encoder", **dict.fromkeys(anogan.GIVEN), **changes})
     method = experiment.build(config)
-    compare = anogan.make_comparison(settings)
+    compare = anogan.make_comparison(settings.weight, settings.discrimination)
     find = anogan.make_search(settings, config.model.latent_dim, compare)
 
     @jax.jit

@@ -83,8 +83,9 @@ def recipe_of(search: ml_collections.ConfigDict) -> Recipe:
     return recipe._replace(**{name: value for name, value in given.items() if value is not None})
 
 
-LATENTS = 0.1
-"""Weight of the samples' latents in the encoder's loss, where L counts per pixel."""
+LAMBDA, LATENTS = 0.1, 0.1
+"""Of the encoder's loss: λ, which is the paper's whatever a search is given at test time, and the
+weight of the samples' latents, where L counts per pixel."""
 
 
 class Target(NamedTuple):
@@ -107,32 +108,34 @@ Compare = Callable[[Nets, jax.Array, Target, Hparams], Comparison]
 """`compare(nets, z, target, hparams)`: how close G(z) comes to images, N of each."""
 
 
-def make_comparison(search: ml_collections.ConfigDict) -> Compare:
+def make_comparison(weight: float, discrimination: str = "features") -> Compare:
     """Equations 2.32 and 2.33.
 
     Args:
-      search: `weight` (λ) and `discrimination`: `features`, or `cross_entropy` of D(G(z)) to real.
+      weight: λ.
+      discrimination: what it weighs: `features`, or `cross_entropy` of D(G(z)) to real.
     """
 
     def compare(nets: Nets, z: jax.Array, target: Target, hparams: Hparams) -> Comparison:
         generated = nets.generator(z)
         judgement = nets.discriminator(generated)
         residual = losses.sum_absolute(target.images, generated)
-        if search.discrimination == "features":
+        if discrimination == "features":
             other = losses.sum_absolute(target.features, judgement.features)
         else:
             other = losses.cross_entropy(judgement.logits, adversarial.real_target(hparams))
-        total = (1 - search.weight) * residual + search.weight * other
+        total = (1 - weight) * residual + weight * other
         return Comparison(total, residual, other, generated)
 
     return compare
 
 
-def make_encoder_loss(compare: Compare) -> Loss:
+def make_encoder_loss() -> Loss:
     """L(E(x); x) of normal crops and of G's samples, whose latents E also learns; see the module.
 
     Batch statistics are followed on crops alone, for those are what E will see.
     """
+    compare = make_comparison(LAMBDA)
 
     def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
         del key
@@ -188,7 +191,7 @@ def make_search(
 
 def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
     """The score A(x) and its two terms, by a search per image; and −D(x)."""
-    compare = make_comparison(search)
+    compare = make_comparison(search.weight, search.discrimination)
     find = make_search(search, latent_dim, compare)
 
     def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
@@ -226,8 +229,7 @@ def build(config: ml_collections.ConfigDict) -> Method:
     phases = [Phase("gan", config.train.epochs, updates)]
     if config.train.encoder_epochs:
         nets["encoder"] = Net(Encoder(data.patch_size, latent_dim, look), (image_shape(config),))
-        loss = make_encoder_loss(make_comparison(config.search))
-        update = Update("encoder", ("encoder",), loss, adam(config))
+        update = Update("encoder", ("encoder",), make_encoder_loss(), adam(config))
         phases.append(Phase("encoder", config.train.encoder_epochs, (update,)))
     elif config.search.recipe == "encoder":
         raise UserError(
