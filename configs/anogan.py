@@ -16,7 +16,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     # Unset, these three are the recipe's (semad.methods.anogan.RECIPES).
     config.search.steps = config_dict.placeholder(int)  # the most evaluations of the gradient
     config.search.lr = config_dict.placeholder(float)
-    config.search.tolerance = config_dict.placeholder(float)  # least gain of 5 steps, a share; 0
+    config.search.tolerance = config_dict.placeholder(float)  # least gain of 5 steps, a share
     config.search.restarts = 0  # further starts, drawn from N(0, I); the best end counts
     config.search.weight = 0.1  # λ, the weight of the discrimination term
     config.search.discrimination = "features"  # or cross_entropy

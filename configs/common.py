@@ -109,7 +109,7 @@ def _score() -> ml_collections.ConfigDict:
     score.smoothing = 8.0
     score.pooling = "max"  # an image's score from its map: max (of min_area pixels) | mean
     score.min_area = 20  # pixels of the smallest defect
-    score.chunk = 0  # patches scored per call, bounds memory; 0: by backend
+    score.chunk = 0  # patches per call and device, bounds memory; 0: by backend
     score.threshold_rule = "normal_quantile"  # or transductive: a quantile of the *test* scores
     score.threshold_rate = 0.05  # of false positives among normal tiles and images
     score.pixel_rate = 0.05  # the same among the pixels of a map: how far outlines reach

@@ -24,7 +24,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -72,12 +71,12 @@ class Tiles(NamedTuple):
 Search = Callable[[Scoring, jax.Array], tuple[anogan.Comparison, jax.Array, jax.Array]]
 
 
-def make_search(config: ml_collections.ConfigDict, changes: dict[str, Any]) -> Search:
+def make_search(run: experiment.Experiment, changes: dict[str, Any]) -> Search:
     """(member, images) -> how close each came, its `ssim` residual, and evaluations per image."""
+    method, config = run.method, run.config
     settings = config.search.copy_and_resolve_references()
     with settings.unlocked():
         settings.update({"recipe": "encoder", **dict.fromkeys(anogan.GIVEN), **changes})
-    method = experiment.build(config)
     compare = anogan.make_comparison(settings.weight, settings.discrimination)
     find = anogan.make_search(settings, config.model.latent_dim, compare)
 
@@ -141,11 +140,11 @@ def measure(
     `patience` seconds."""
     chunk = patches_per_call(run.config, run.method)
     normal = tiles.images[~tiles.labels][:REFERENCE_TILES]
-    reference = in_chunks(make_search(run.config, REFERENCE), member, normal, len(normal))[0]
+    reference = in_chunks(make_search(run, REFERENCE), member, normal, len(normal))[0]
     print(f"reference: median {np.median(reference):.1f} on {len(normal)} normal tiles", flush=True)
     rows = []
     for name in wanted:
-        search = make_search(run.config, SEARCHES[name])
+        search = make_search(run, SEARCHES[name])
         warm = search(member, np.full((chunk, *tiles.images.shape[1:]), np.nan, np.float32))
         jax.block_until_ready(warm)
         times: list[float] = []

@@ -33,7 +33,7 @@ def map_all(
     """
     settings = run.config.score
     blocks = unfinished.read(label)
-    mapped = [maps for block in blocks for maps in _from_block(block)]
+    number, mapped = len(blocks), [maps for block in blocks for maps in _from_block(block)]
     maps = map_images(
         scorer,
         own,
@@ -46,8 +46,8 @@ def map_all(
         mapped.append(one)
         pace.tick(len(mapped))
         if unfinished.due():
-            unfinished.append(label, len(blocks), _block(mapped[saved:]))
-            blocks, saved = [*blocks, {}], len(mapped)
+            unfinished.append(label, number, _block(mapped[saved:]))
+            number, saved = number + 1, len(mapped)
     return stack(mapped)
 
 

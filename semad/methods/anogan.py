@@ -38,7 +38,7 @@ from semad.methods.common import (
 )
 from semad.nets.thesis import Discriminator, Encoder, Generator
 from semad.scoring import latent_search
-from semad.scoring.latent_search import Descent, Found
+from semad.scoring.latent_search import Descent, SearchResult
 from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
 
 # Equations 2.4 and 2.5, the generator's in its non-saturating form.
@@ -158,7 +158,7 @@ def make_encoder_loss() -> Loss:
 
 def make_search(
     settings: ml_collections.ConfigDict, latent_dim: int, compare: Compare
-) -> Callable[[Nets, Target, jax.Array, Hparams], Found]:
+) -> Callable[[Nets, Target, jax.Array, Hparams], SearchResult]:
     """The search by `config.search`: (nets, target, key, hparams) -> what was found."""
     recipe = recipe_of(settings)
     steps = max(recipe.steps, 1)
@@ -171,7 +171,7 @@ def make_search(
         together=settings.together or backend.plan().latents_together,
     )
 
-    def find(nets: Nets, target: Target, key: jax.Array, hparams: Hparams) -> Found:
+    def find(nets: Nets, target: Target, key: jax.Array, hparams: Hparams) -> SearchResult:
         # The same draws for all images: a score must not depend on the place in the batch.
         shape = 1 + settings.restarts, latent_dim
         starts = jnp.broadcast_to(jax.random.normal(key, shape), (len(target.images), *shape))

@@ -61,7 +61,7 @@ class Latent(NamedTuple):
     done: jax.Array
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What searches end with.
 
     Attributes:
@@ -75,7 +75,7 @@ class Found(NamedTuple):
 
 def search(
     objective: Objective, starts: jax.Array, targets: Any, descent: Descent, absent: jax.Array
-) -> Found:
+) -> SearchResult:
     """Searches the latents of N images, each on its own.
 
     Args:
@@ -105,10 +105,10 @@ def search(
     found = (ended.best if descent.keep_best else ended.z).reshape(starts.shape)
     steps = ended.steps.reshape(count, each).sum(axis=1)
     if each == 1:
-        return Found(found[:, 0], steps)
+        return SearchResult(found[:, 0], steps)
     values = jax.vmap(jax.vmap(objective, (0, None)))(found, targets)
     lowest = jnp.argmin(values, axis=1)
-    return Found(jnp.take_along_axis(found, lowest[:, None, None], axis=1)[:, 0], steps)
+    return SearchResult(jnp.take_along_axis(found, lowest[:, None, None], axis=1)[:, 0], steps)
 
 
 def _begin(descent: Descent, start: jax.Array) -> Latent:

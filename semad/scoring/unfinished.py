@@ -50,9 +50,7 @@ class Unfinished:
         return self._folder is not None and time.monotonic() - self._saved > self._every
 
     def append(self, name: str, number: int, block: Block) -> None:
-        """Saves the block of this number, counted from 0 under each name."""
-        if self._folder is None:
-            return
+        """Saves, when `due`, the block of this number, counted from 0 under each name."""
         write_text(self._folder / _ORIGIN, self._origin)
         write_bytes(self._path(name, number), lambda file: np.savez(file, **block))
         self._saved = time.monotonic()
