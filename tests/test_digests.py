@@ -1,0 +1,96 @@
+"""Every system trains to the same bits as when tests/digests.json was recorded.
+
+Bits depend on the processor and on the versions of XLA; where these differ from the recorded ones,
+the scores are compared with a tolerance in place of the digests. After a change that is meant to
+change numbers, `python -m tests.test_digests` records them anew.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tests.conftest  # noqa: F401  the same XLA flags when run as a script
+from tests import tiny
+
+PATH = Path(__file__).with_name("digests.json")
+STEPS = 3
+"""Per phase."""
+
+
+def fingerprint() -> dict[str, str]:
+    """What bits depend on beside the code."""
+    import jax
+    import jaxlib
+
+    flags = ""
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.startswith("flags")), "")
+    return {
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "machine": platform.machine(),
+        "processor": hashlib.sha256(flags.encode()).hexdigest()[:16],
+        "xla_flags": os.environ.get("XLA_FLAGS", "").strip(),
+    }
+
+
+def record(name: str) -> dict[str, object]:
+    """Trains a system for a few steps of each phase: digests of its state and of its scores."""
+    import jax
+
+    from semad.experiment import scoring_member
+    from semad.population import hparams
+    from semad.scoring.batched import make_scorer
+    from semad.training.state import init_population, phase_bounds
+    from semad.training.step import average, make_program, phase_step
+
+    run = tiny.prepare(name)
+    state, scalars = init_population(run.method, [0]), hparams(run.config, run.method)
+    for phase, _, _ in phase_bounds(run.method, STEPS):
+        step = phase_step(run.method, phase, int(state.step[0]), run.draw, average(run.config))
+        program = make_program(step, 1)
+        for _ in range(STEPS):
+            state, _ = program(state, run.train, scalars)
+    member = scoring_member(run.config, run.method, state, 0)
+    patches = np.stack(run.source.test[:16])
+    scores = jax.device_get(make_scorer(run.method)(member, patches).scores)
+    leaves, _ = jax.tree.flatten_with_path(state._replace(key=jax.random.key_data(state.key)))
+    return {
+        "state": digest({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}),
+        "scores": digest(scores),
+        "means": {key: float(f"{values.mean():.6g}") for key, values in sorted(scores.items())},
+    }
+
+
+def digest(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 over names, shapes, types and bytes."""
+    total = hashlib.sha256()
+    for key, values in sorted(arrays.items()):
+        total.update(f"{key} {values.shape} {values.dtype}".encode())
+        total.update(np.ascontiguousarray(values))
+    return total.hexdigest()
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_bits_are_as_recorded(name):
+    stored = json.loads(PATH.read_text())
+    found = record(name)
+    if fingerprint() == stored["fingerprint"]:
+        assert found == stored["systems"][name]
+        return
+    expected = stored["systems"][name]["means"]
+    assert found["means"].keys() == expected.keys()
+    for key, value in expected.items():
+        assert found["means"][key] == pytest.approx(value, rel=0.02, abs=1e-3), key
+
+
+if __name__ == "__main__":
+    systems = {name: record(name) for name in tiny.NAMES}
+    stored = {"fingerprint": fingerprint(), "systems": systems}
+    PATH.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
