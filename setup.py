@@ -26,6 +26,7 @@ REQUIRES = [
 ]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
 TEST = [
+    "mypy>=2.3,<3",
     "playwright>=1.65,<2",  # reports are opened in Chromium, where there is one
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
@@ -38,9 +39,12 @@ setup(
     description="Defects in SEM images, found by generative adversarial networks in JAX/Flax",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["semad", "semad.*"]),
+    packages=[*find_packages(include=["semad", "semad.*"]), "semad.configs"],
+    package_dir={"semad.configs": "configs"},  # configs/ stays at the top, and is installed
+    entry_points={"console_scripts": ["semad = semad.cli:main"]},
     package_data={
-        "semad.data": ["*.sha256"],
+        "semad": ["py.typed"],
+        "semad.data.sources": ["*.sha256"],
         "semad.reports": ["templates/*.j2"],
     },
     install_requires=REQUIRES + TFDS,

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import common
+from semad.configs import common
 
 DISCRIMINATORS = ("discriminator_xz", "discriminator_xx", "discriminator_zz")
 

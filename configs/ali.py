@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import bigan
+from semad.configs import bigan
 
 
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:

@@ -3,7 +3,7 @@
 import ml_collections
 from ml_collections import config_dict
 
-from configs import common
+from semad.configs import common
 
 
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import common
+from semad.configs import common
 
 
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import ebgan
+from semad.configs import ebgan
 
 
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:

@@ -7,7 +7,7 @@ AnoGAN (README, "Maps"). The sheets and the mirror images came later, for what t
 
 import ml_collections
 
-from configs import dense_discriminator
+from semad.configs import dense_discriminator
 
 
 def get_config(preset: str = "small") -> ml_collections.ConfigDict:

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import encebgan
+from semad.configs import encebgan
 
 
 def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:

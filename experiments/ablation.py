@@ -4,10 +4,10 @@ python experiments/ablation.py --config configs/bigan.py:small --workdir runs/ab
     --config.data.dir=data/nanotwice
 
 All rows times `config.population.seeds` (3 where it is 1) are one population: vmapped on an
-accelerator, `config.population.together` at a time where memory is short, one by one on a CPU. In a
-game of cross-entropy flipped labels (LF) change nothing but names (`semad.adversarial`), so a
-combination with LF and the same without it are two draws of one condition: the four without it are
-trained, and where a population has both, their members are pooled into one row.
+accelerator, `config.population.together` at a time where memory is short, one by one on a CPU. With
+a cross-entropy GAN loss flipped labels (LF) change nothing but names (`semad.losses.adversarial`),
+so a combination with LF and the same without it are two draws of one condition: the four without it
+are trained, and where a population has both, their members are pooled into one row.
 What is trained or evaluated already is not done again, so the same command goes on after a stop.
 Writes table.md, table.csv, table.tex, figure.png and report.json into `<workdir>/ablation/`, and
 with `--record` the report into `experiments/results/`.
@@ -25,19 +25,20 @@ from typing import Any
 
 import ml_collections
 from absl import app, flags
+from paths import LEDGER, RESULTS
 
-from semad import campaign, launch
-from semad import config as configs
-from semad.adversarial import COMBINATIONS
+from semad import commandline, plots
+from semad.config.settings import resolve, trick_combinations
 from semad.errors import UserError
-from semad.evaluation import entries, figures
-from semad.evaluation.statistics import Entry, compare, verdict
-from semad.files import write_text
+from semad.evaluation.compared import read_metrics, read_variants
+from semad.losses.adversarial import COMBINATIONS
 from semad.methods import METHODS
-from semad.population import members
+from semad.metrics.statistics import ComparedSystem, compare, verdict
 from semad.reports import ablation
+from semad.run.population import population
+from semad.sweeps.run_if_missing import publish, rounded, run_if_missing
+from semad.utils.files import write_text
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SEEDS = 3
 CONDITIONS = ("none", "IN", "SL", "IN+SL")
 """All there are where flipped labels change nothing but names."""
@@ -56,20 +57,20 @@ def settle(config: ml_collections.ConfigDict) -> None:
     if config.population.points:
         raise UserError("config.population.points is for sweeps; an ablation is of tricks alone")
     if config.population.tricks == "none":
-        symmetric = METHODS[config.method](config).label_symmetric
+        symmetric = METHODS[config.method](resolve(config)).label_symmetric
         config.population.tricks = ",".join(CONDITIONS) if symmetric else "all"
     if config.population.seeds == 1:
         config.population.seeds = SEEDS
-    if configs.combinations(config.population.tricks)[0] != "none":
+    if trick_combinations(config.population.tricks)[0] != "none":
         raise UserError("config.population.tricks must begin with none, the row of comparison")
 
 
 def report(folder: Path, command: str) -> dict[str, Any]:
     """What the tables show, from an evaluation of a population of tricks."""
-    result = entries.read(folder)
-    config = ml_collections.ConfigDict(result["config"])
-    name = titles(METHODS[config.method](config).label_symmetric)
-    rows = compare(pooled(entries.variants(folder), name), name["none"])
+    result = read_metrics(folder)
+    settings = resolve(result["config"])
+    name = titles(METHODS[settings.method](settings).label_symmetric)
+    rows = compare(pooled(read_variants(folder), name), name["none"])
     best = "transductive_best" in result["members"][0]["scores"][result["score"]]
     for row in rows:
         group = [one for one in result["members"] if name[one["tricks"]] == row["name"]]
@@ -122,13 +123,13 @@ def titles(symmetric: bool) -> dict[str, str]:
     return {tricks: ablation.title(same) for tricks, same in plain.items()}
 
 
-def pooled(variants: list[Entry], name: dict[str, str]) -> list[Entry]:
-    """Entries of one row as one, with the members of all."""
-    rows: dict[str, Entry] = {}
+def pooled(variants: list[ComparedSystem], name: dict[str, str]) -> list[ComparedSystem]:
+    """The variants of one row as one, with the members of all."""
+    rows: dict[str, ComparedSystem] = {}
     for one in variants:
         row = name[one.name]
-        before = rows[row].tallies if row in rows else ()
-        rows[row] = one._replace(name=row, tallies=[*before, *one.tallies])
+        before = rows[row].binned if row in rows else ()
+        rows[row] = one._replace(name=row, binned=[*before, *one.binned])
     return list(rows.values())
 
 
@@ -140,31 +141,32 @@ def write(folder: Path, made: dict[str, Any]) -> None:
         "table.tex": ablation.latex(made),
         "report.json": json.dumps(made, indent=1) + "\n",
     }
-    campaign.publish(folder, files)
-    figures.forest(folder / "figure.png", made["rows"], "auroc", made["rows"][0]["name"])
+    publish(folder, files)
+    plots.forest(folder / "figure.png", made["rows"], "auroc", made["rows"][0]["name"])
 
 
 def main(argv: list[str]) -> None:
     """Trains and evaluates what is missing, and writes the tables."""
-    with launch.one_line_errors():
+    with commandline.one_line_errors():
         if len(argv) > 1:
             raise UserError(f"unexpected argument {argv[1]!r}; flags start with --")
         if not FLAGS.workdir:
             raise UserError("--workdir is missing; give a folder, like runs/ablation_bigan")
         workdir, config = Path(FLAGS.workdir), FLAGS.config
         settle(config)
-        folder = campaign.complete(workdir, config)
+        folder = run_if_missing(workdir, config, ledger=LEDGER)
         made = report(folder, " ".join(["python", *sys.argv]))
         write(workdir / "ablation", made)
         if FLAGS.record:
             path = RESULTS / f"ablation_{FLAGS.record}.json"
-            write_text(path, json.dumps(campaign.rounded(made), indent=1) + "\n")
+            write_text(path, json.dumps(rounded(made), indent=1) + "\n")
         print(ablation.markdown(made) + "\n" + made["verdict"])
-        print(f"{len(members(config))} members; tables and figure: {workdir / 'ablation'}")
+        number = len(population(resolve(config)))
+        print(f"{number} members; tables and figure: {workdir / 'ablation'}")
 
 
 if __name__ == "__main__":
-    launch.setup_logging()
-    with launch.one_line_errors():
-        launch.define_config_flag(sys.argv)
-        app.run(main, flags_parser=launch.parse_flags)
+    commandline.setup_logging()
+    with commandline.one_line_errors():
+        commandline.define_config_flag(sys.argv)
+        app.run(main, flags_parser=commandline.parse_flags)

@@ -1,14 +1,13 @@
 """Tables 51 to 55 of the thesis, of the reports that experiments/ablation.py recorded."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import reproduction
+from paths import RESULTS
 
 from semad.reports import ablation, comparison
 
-RESULTS = Path(__file__).resolve().parent / "results"
 NUMBERS = {"anogan": 51, "bigan": 52, "alad": 53, "ganomaly": 54, "skip_ganomaly": 55}
 # Table 52 of the draft of the thesis, AUROC of BiGAN on NanoTWICE; the finished one has others.
 DRAFT = {

@@ -28,13 +28,14 @@ from torch import nn
 from torch.nn import functional
 from torch_peer import torch_nets, torch_search
 
-from configs import anogan
-from semad import backend
-from semad.data.patches import Draw, Stack, stack
+from semad.config.settings import resolve
+from semad.configs import anogan
+from semad.data.patches import PaddedImages, PatchSampling, stack
 from semad.methods import METHODS
-from semad.training.state import init_population, member, split
+from semad.run.state import init_population, member, split
 from semad.training.step import Average, Program, make_program, phase_step
 from semad.types import Method
+from semad.utils import backend
 
 BATCH = 64
 SEARCH_STEPS = 20
@@ -86,15 +87,15 @@ def make_method(width: float) -> Method:
     config.model.width = width
     config.search.recipe, config.search.steps = "published", SEARCH_STEPS
     config.train.encoder_epochs = 0
-    return METHODS["anogan"](config)
+    return METHODS["anogan"](resolve(config))
 
 
-def make_step(method: Method) -> tuple[Program, Stack]:
+def make_step(method: Method) -> tuple[Program, PaddedImages]:
     """The training step of one member, and images of noise to train on."""
     pixels = np.random.default_rng(0).integers(0, 256, (4, 256, 256, 1), np.uint8)
-    draw = Draw(32, 1024, BATCH, flips=True)
+    sampling = PatchSampling(32, 1024, BATCH, flips=True)
     averaged = Average(0.999, 0.025)
-    return phase_step(method, method.phases[0], 0, draw, averaged), stack(list(pixels))
+    return phase_step(method, method.phases[0], 0, sampling, averaged), stack(list(pixels))
 
 
 def train_case(
@@ -137,7 +138,8 @@ def search_case(name: str, width: float, images: int) -> Case:
     method = make_method(width)
     state = init_population(method, [0])
     weights = jax.tree.map(lambda leaf: leaf[0], state.weights)
-    score = jax.jit(lambda weights, x, key: method.score(method.bind(weights), x, key)[0])
+    hparams = {key: jnp.float32(value) for key, value in method.hparams.items()}
+    score = jax.jit(lambda weights, x, key: method.score(method.bind(weights), x, key, hparams)[0])
     x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (images, 32, 32, 1)), jnp.float32)
 
     def run() -> None:

@@ -32,29 +32,25 @@ SEARCHED = 1024
 
 def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     """The cases of one system, in this process."""
-    import jax
     import numpy as np
 
-    from semad import experiment
-    from semad.overrides import named
-    from semad.population import hparams
-    from semad.scoring.batched import Scoring, make_scorer
-    from semad.scoring.maps import anomaly_maps, cover, positions
-    from semad.training.state import init_population, member
+    from semad.config.overrides import named
+    from semad.run.state import init_population
+    from semad.run.system import build, scoring_state
+    from semad.scoring.batched import make_scorer
+    from semad.scoring.maps import anomaly_maps, positions
 
     config = named(method, "small")
     if "search" in config:
         config.search.tolerance = 0.0
-    built, size = experiment.build(config), config.data.patch_size
-    scorer = make_scorer(built, maps=True)
-    weights = member(init_population(built, [0]), 0).ema
-    scalars = {name: value[0] for name, value in hparams(config, built).items()}
-    own = Scoring(weights, scalars, jax.random.key(0))
+    system, size = build(config), config.data.patch_size
+    scorer = make_scorer(system.method, maps=True)
+    own = scoring_state(system, init_population(system.method, system.seeds), 0)
     image = np.random.default_rng(0).integers(0, 256, (*SHAPE, 1), np.uint8)
-    searches = built.searches
-    names, spread = (built.default_score,), cover(config, built)
-    first = image if built.convolutional else image[:size, :size]
-    anomaly_maps(scorer, own, first, spread._replace(stride=size), names=names)  # compiles
+    searches = system.method.searches
+    names, tiling = (system.method.default_score,), system.scoring.tiling
+    first = image if system.method.convolutional else image[:size, :size]
+    anomaly_maps(scorer, own, first, tiling._replace(stride=size), names=names)  # compiles
     cases = []
     for stride in strides:
         patches = int(np.prod([len(positions(length, size, stride)) for length in SHAPE]))
@@ -65,7 +61,7 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
         seconds = []
         for _ in range(3 if searches else REPEATS.get(stride, 5)):
             start = time.perf_counter()
-            anomaly_maps(scorer, own, part, spread._replace(stride=stride), names=names)
+            anomaly_maps(scorer, own, part, tiling._replace(stride=stride), names=names)
             seconds.append(time.perf_counter() - start)
         mapped = rows * columns if searches else patches
         case = {
@@ -83,9 +79,7 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
 
 def _system(method: str, strides: str) -> list[dict[str, Any]]:
     command = [sys.executable, __file__, "--case", method, "--strides", strides]
-    root = Path(__file__).resolve().parent.parent
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{method} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -93,8 +87,8 @@ def _system(method: str, strides: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     """All cases, one after the other, a line each."""
-    from semad import config
     from semad.methods import METHODS
+    from semad.utils.versions import versions
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="systems, separated by commas")
@@ -121,7 +115,7 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)),
         "machine": platform.processor() or platform.machine(),
         "cases": rows,
-        "versions": config.versions(),
+        "versions": versions(),
     }
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=1) + "\n")

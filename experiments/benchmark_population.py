@@ -20,12 +20,16 @@ from typing import Any
 
 import jax
 
-from semad import backend, config, experiment, population
-from semad.files import write_text
-from semad.launch import one_line_errors
-from semad.overrides import named, override
-from semad.training.state import init_population, split
+from semad.commandline import one_line_errors
+from semad.config.overrides import named
+from semad.config.settings import with_values
+from semad.run.population import population, population_hparams
+from semad.run.prepare import Run, prepare
+from semad.run.state import init_population, split
 from semad.training.step import average, make_program, phase_step
+from semad.utils import backend
+from semad.utils.files import write_text
+from semad.utils.versions import versions
 
 MEMBERS = (1, 2, 4, 8)
 REPEATS = 7
@@ -33,14 +37,14 @@ Call = Callable[[], float]
 """Trains one dispatch and returns its seconds."""
 
 
-def _trainer(run: Any, members: int, together: bool, steps: int) -> tuple[Call, float]:
+def _trainer(run: Run, members: int, together: bool, steps: int) -> tuple[Call, float]:
     """A call that trains, and the seconds that compiling it took."""
     first = run.method.phases[0]
-    step = phase_step(run.method, first, 0, run.draw, average(run.config))
+    step = phase_step(run.method, first, 0, run.sampling, average(run.settings.train))
     program, size = make_program(step, steps), members if together else 1
     groups = split(init_population(run.method, list(range(members))), size)
-    scalars = population.hparams(override(run.config, [f"population.seeds={members}"]), run.method)
-    rows = split(scalars, size)
+    settings = with_values(run.settings, {"population.seeds": members})
+    rows = split(population_hparams(settings, run.method, population(settings)), size)
     start = time.perf_counter()
     program.lower(groups[0], run.train, rows[0]).compile()
     compiled = time.perf_counter() - start
@@ -57,7 +61,7 @@ def _trainer(run: Any, members: int, together: bool, steps: int) -> tuple[Call, 
 
 def measure(system: str, preset: str, overrides: list[str]) -> list[dict[str, Any]]:
     """The cases of one system."""
-    run = experiment.prepare(named(system, preset, overrides))
+    run = prepare(named(system, preset, overrides))
     steps = backend.plan().steps_per_dispatch
     kinds = [(members, together) for members in MEMBERS for together in (True, False)]
     kinds.remove((1, False))
@@ -107,7 +111,7 @@ def main() -> None:
             "cores": len(os.sched_getaffinity(0)),
             "machine": platform.processor() or platform.machine(),
             "cases": rows,
-            "versions": config.versions(),
+            "versions": versions(),
         }
         write_text(arguments.output, json.dumps(report, indent=1) + "\n")
 

@@ -3,7 +3,7 @@
 python experiments/choose_smoothing.py runs/nanofibres_* --output smoothing.json
 
 For the first member of every trained run it ranks every smoothing of the system's own score and of
-`ssim` on held-out normal images with defects planted into them (`semad.evaluation.validator`), and
+`ssim` on held-out normal images with defects planted into them (`semad.selection.validator`), and
 names the σ whose average over runs and scores is highest. No test image is read for it.
 """
 
@@ -17,12 +17,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from semad import config, experiment
-from semad.evaluation.validator import SMOOTHINGS, rank, try_on
-from semad.files import write_text
-from semad.launch import one_line_errors
+from semad import pipeline
+from semad.commandline import one_line_errors
+from semad.config import files
+from semad.run.system import scoring_state
+from semad.run.workdir import restore
 from semad.scoring.batched import make_scorer
-from semad.scoring.maps import cover, map_images
+from semad.scoring.maps import map_images
+from semad.selection.validator import SMOOTHINGS, rank, try_on
+from semad.utils.files import write_text
+from semad.utils.versions import versions
 
 STRIDE = 8
 COMMON_SCORE = "ssim"
@@ -30,13 +34,14 @@ COMMON_SCORE = "ssim"
 
 def values(workdir: Path) -> dict[str, Any]:
     """`dataset`, `method`, and for each score the validator's value at each of `SMOOTHINGS`."""
-    run = experiment.prepare(config.load(workdir))
-    state = experiment.restore(workdir, run.config, run.method)
-    own = experiment.scoring_member(run.config, run.method, state, 0)
-    covered = cover(run.config, run.method)._replace(stride=STRIDE, window=0)
+    run = pipeline.prepare_in(workdir, files.load(workdir))
+    own = scoring_state(run.system, restore(workdir, run.system), 0)
+    tiling = run.system.scoring.tiling._replace(stride=STRIDE, window=0)
     scorer = make_scorer(run.method, maps=True)
-    mapper = partial(map_images, scorer, own, cover=covered)
-    ranked = rank(try_on(mapper, run.holdout.images), practised=run.method.practised)
+    mapper = partial(map_images, scorer, own, tiling=tiling)
+    ranked = rank(
+        try_on(mapper, run.holdout.images), excluded_families=run.method.excluded_families
+    )
     found = {one.setting: one for one in ranked}
     names = {setting.score for setting in found}
     scores = [name for name in (run.method.default_score, COMMON_SCORE) if name in names]
@@ -68,7 +73,7 @@ def main() -> None:
         "runs": rows,
         "mean": means,
         "chosen": chosen,
-        "versions": config.versions(),
+        "versions": versions(),
     }
     for row in rows:
         for name, column in row["scores"].items():

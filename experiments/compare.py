@@ -6,9 +6,9 @@ python experiments/compare.py --workdir runs/compare --budget seconds=120,parame
 
 Each system trains in `<workdir>/<system>`, from `configs/<system>.py:<preset>` with the overrides
 that follow the flags; what is there already is not done again. `--budget` makes steps, training
-time or parameters alike (`semad.budget`); without one the presets' own stay. All systems are scored
-by one protocol and rule: where presets differ in them (the convolutional ones score pixels), an
-override has to say which. Writes table.md, ranking.png and report.json into
+time or parameters alike (`semad.sweeps.budget`); without one the presets' own stay. All systems are
+scored by one protocol and rule: where presets differ in them (the convolutional ones score pixels),
+an override has to say which. Writes table.md, ranking.png and report.json into
 `<workdir>/comparison/`, and with `--record` the report into `experiments/results/`.
 
 The reference is the strongest of the baselines that learn nothing, known by the test labels: that
@@ -24,16 +24,24 @@ from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
+from paths import LEDGER, RESULTS
 
-from semad import budget, campaign, data, experiment, launch
+from semad import commandline, plots
+from semad.config.overrides import named, override
+from semad.data import sources
 from semad.errors import UserError
-from semad.evaluation import entries, figures, learned_baselines, statistics
-from semad.evaluation.protocols import resolve
-from semad.evaluation.statistics import Entry, compare, verdict
-from semad.files import write_text
+from semad.evaluation.compared import read_baselines, read_metrics, read_variants
+from semad.evaluation.learned_baselines import learned_baselines
+from semad.evaluation.protocols import resolve_protocol
 from semad.methods import METHODS
-from semad.overrides import ROOT, named, override
+from semad.metrics.ranking import metric_names
+from semad.metrics.statistics import ComparedSystem, compare, verdict, weighted_metrics
 from semad.reports import comparison
+from semad.run.prepare import prepare
+from semad.run.system import build
+from semad.sweeps import budget
+from semad.sweeps.run_if_missing import publish, rounded, run_if_missing
+from semad.utils.files import write_text
 
 BUDGET = "budget.json"
 RULES = ("threshold_rule", "threshold_rate", "pixel_rate")
@@ -65,18 +73,18 @@ def main() -> None:
     parser.add_argument("--record", help="keep the report as results/compare_<name>.json")
     parser.add_argument("overrides", nargs="*", help="<key>=<value> for all configs")
     arguments = parser.parse_args()
-    launch.setup_logging()
-    with launch.one_line_errors():
+    commandline.setup_logging()
+    with commandline.one_line_errors():
         made = {"command": " ".join(["python", *sys.argv])} | report(arguments)
         files = {
             "table.md": comparison.markdown(made),
             "report.json": json.dumps(made, indent=1) + "\n",
         }
-        folder = campaign.publish(arguments.workdir / "comparison", files)
-        figures.forest(folder / "ranking.png", made["rows"], "auroc", made["reference"])
+        folder = publish(arguments.workdir / "comparison", files)
+        plots.forest(folder / "ranking.png", made["rows"], "auroc", made["reference"])
         if arguments.record:
-            path = ROOT / "experiments" / "results" / f"compare_{arguments.record}.json"
-            write_text(path, json.dumps(campaign.rounded(made), indent=1) + "\n")
+            path = RESULTS / f"compare_{arguments.record}.json"
+            write_text(path, json.dumps(rounded(made), indent=1) + "\n")
         print(f"{files['table.md']}\n{made['verdict']}\ntable and figure: {folder}")
 
 
@@ -102,28 +110,25 @@ def allowance(text: str) -> dict[str, float]:
 
 def report(arguments: argparse.Namespace) -> dict[str, Any]:
     """Rows of all systems and baselines, the highest AUROC first."""
-    configs_ = settle(arguments)
     ran = [
-        Ran(name, config, campaign.complete(arguments.workdir / name, config))
-        for name, config in configs_.items()
+        Ran(name, config, run_if_missing(arguments.workdir / name, config, ledger=LEDGER))
+        for name, config in settle(arguments).items()
     ]
     groups: dict[bytes, list[Ran]] = {}
     for one in ran:
         groups.setdefault(_items(one.folder), []).append(one)
-    largest = max(groups.values(), key=lambda group: entries.read(group[0].folder)["n_test"])
-    reference = max(entries.baselines(largest[0].folder), key=_auroc).name
+    largest = max(groups.values(), key=lambda group: read_metrics(group[0].folder)["n_test"])
+    reference = max(read_baselines(largest[0].folder), key=_auroc).name
     rows, sentences = [], []
     for group in groups.values():
-        fixed = entries.baselines(group[0].folder) + learned_baselines.entries(
-            experiment.prepare(group[0].config)
-        )
-        own = [entries.variants(one.folder)[0]._replace(name=one.name) for one in group]
+        fixed = read_baselines(group[0].folder) + learned_baselines(prepare(group[0].config))
+        own = [read_variants(one.folder)[0]._replace(name=one.name) for one in group]
         found = compare([*own, *fixed], reference)
         about = {one.name: _about(one) | {"elsewhere": group is not largest} for one in group}
         systems = [row | about[row["name"]] for row in found if row["name"] in about]
         rows += systems + [row for row in found if row["name"] not in about and group is largest]
         sentences.append(verdict(systems, reference))
-    result = entries.read(largest[0].folder)
+    result = read_metrics(largest[0].folder)
     return {
         "dataset": result["dataset"],
         "protocol": result["protocol"],
@@ -146,7 +151,7 @@ def settle(arguments: argparse.Namespace) -> dict[str, ml_collections.ConfigDict
     Raises:
       UserError: when they would be scored by different rules, or the workdir has another budget.
     """
-    found, kept = {}, _remembered(arguments)
+    found, kept = {}, _stored(arguments)
     for name in arguments.systems.split(","):
         config = named(name, arguments.preset, arguments.overrides)
         config.population.seeds = arguments.seeds
@@ -154,7 +159,6 @@ def settle(arguments: argparse.Namespace) -> dict[str, ml_collections.ConfigDict
             raise UserError(
                 "systems are compared without tricks and points; see ablation and sweep"
             )
-        experiment.build(config)
         if name in kept["fitted"]:
             # Measured again, the time of a step would give another number of epochs.
             config = override(config, kept["fitted"][name])
@@ -163,12 +167,12 @@ def settle(arguments: argparse.Namespace) -> dict[str, ml_collections.ConfigDict
     for name, config in found.items():
         if name not in kept["fitted"]:
             found[name] = budget.fit(config, allowance(arguments.budget))
-            kept["fitted"][name] = budget.settings(found[name])
+            kept["fitted"][name] = budget.fitted_overrides(found[name])
             write_text(arguments.workdir / BUDGET, json.dumps(kept, indent=1) + "\n")
     return found
 
 
-def _remembered(arguments: argparse.Namespace) -> dict[str, Any]:
+def _stored(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the workdir's systems were given, by its first call."""
     asked = {
         "budget": arguments.budget,
@@ -190,15 +194,16 @@ def _remembered(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check_alike(found: dict[str, ml_collections.ConfigDict]) -> None:
-    source = data.load(next(iter(found.values())).data)
+    systems = {name: build(config) for name, config in found.items()}
+    source = sources.load(next(iter(systems.values())).settings.data)
     rules: dict[str, dict[Any, list[str]]] = {}
-    for name, config in found.items():
-        convolutional = METHODS[config.method](config).convolutional
-        protocol = resolve(config.eval.protocol, source, convolutional)
-        own = {"eval.protocol": protocol, "select": config.select}
-        own |= {f"score.{key}": config.score[key] for key in RULES}
+    for name, system in systems.items():
+        settings, convolutional = system.settings, system.method.convolutional
+        protocol = resolve_protocol(settings.eval.protocol, source, convolutional)
+        own = {"eval.protocol": protocol, "select": settings.select}
+        own |= {f"score.{key}": getattr(settings.score, key) for key in RULES}
         if protocol != "pixel":
-            own["data.patch_size"] = config.data.patch_size
+            own["data.patch_size"] = settings.data.patch_size
         for key, value in own.items():
             rules.setdefault(key, {}).setdefault(value, []).append(name)
     for key, values in rules.items():
@@ -208,20 +213,21 @@ def _check_alike(found: dict[str, ml_collections.ConfigDict]) -> None:
 
 
 def _about(one: Ran) -> dict[str, Any]:
-    result = entries.read(one.folder)
+    result = read_metrics(one.folder)
     return {
         "score": result["score"],
         "smoothing": result["config"]["score"]["smoothing"],
         "parameters": budget.parameters(one.config),
-        "steps": campaign.total_steps(experiment.prepare(one.config)),
+        "steps": prepare(one.config).total_steps,
         "training_seconds": result["training_seconds"] / len(result.get("members", [result])),
         "n_test": result["n_test"],
     }
 
 
-def _auroc(entry: Entry) -> float:
-    (one,) = entry.tallies
-    return statistics.figures(one, np.ones(one.normal.shape[0]))[0]
+def _auroc(system: ComparedSystem) -> float:
+    (one,) = system.binned
+    values = weighted_metrics(one, np.ones(one.normal.shape[0]))
+    return values[metric_names().index("auroc")]
 
 
 def _items(folder: Path) -> bytes:

@@ -6,10 +6,13 @@ python experiments/evaluate_checkpoint.py --workdir runs/bigan --output runs/big
 import argparse
 from pathlib import Path
 
-from semad import config, experiment
-from semad.evaluation.evaluate import evaluate
-from semad.launch import one_line_errors
+from paths import LEDGER
+
+from semad import pipeline
+from semad.commandline import one_line_errors
+from semad.config import files
 from semad.reports.render import format_figure
+from semad.run.workdir import restore
 
 
 def main() -> None:
@@ -20,9 +23,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     with one_line_errors():
-        run = experiment.prepare(config.load(arguments.workdir))
-        state = experiment.restore(arguments.workdir, run.config, run.method)
-        result = evaluate(run, state, arguments.workdir, arguments.output)
+        run = pipeline.prepare_in(arguments.workdir, files.load(arguments.workdir))
+        state = restore(arguments.workdir, run.system)
+        result = pipeline.evaluate(run, state, arguments.workdir, arguments.output, LEDGER)
     for name, values in result["baselines"].items():
         print(f"{name:20} {format_figure(values['auroc'])}")
     for member in result.get("members", [result]):

@@ -22,10 +22,13 @@ from typing import NamedTuple
 
 import reproduction
 import results
+from paths import LEDGER
 
-from semad import campaign, launch
+from semad.commandline import one_line_errors, setup_logging
+from semad.config.overrides import named
+from semad.config.settings import resolve
 from semad.methods import METHODS
-from semad.overrides import named
+from semad.sweeps.run_if_missing import run_if_missing
 
 SYSTEMS = (*reproduction.SYSTEMS, "ali", "fanogan", "autoencoder")
 """The thesis' rows first."""
@@ -69,11 +72,15 @@ class Run(NamedTuple):
     trained: str = ""
 
 
+def searches(system: str, preset: str) -> bool:
+    """Whether scoring is a search."""
+    return METHODS[system](resolve(named(system, preset))).searches
+
+
 def tiles(systems: list[str], preset: str) -> Iterator[Run]:
     """Every system, three seeds, with a learning curve where scoring is not a search."""
     for system in systems:
-        searches = METHODS[system](named(system, preset)).searches
-        overrides = ("population.seeds=3", *(() if searches else CURVE))
+        overrides = ("population.seeds=3", *(() if searches(system, preset) else CURVE))
         yield Run(f"nanotwice_{system}_{preset}", system, preset, overrides)
 
 
@@ -97,7 +104,7 @@ def items(systems: list[str], dataset: str, preset: str) -> Iterator[Run]:
             overrides = (f"data.name=tfds:{dataset}", f"data.normal_class={label}")
             name = f"{dataset}{label}_{system}_{preset}"
             yield Run(name, system, preset, overrides)
-            if METHODS[system](named(system, preset)).searches:
+            if searches(system, preset):
                 yield Run(
                     f"{dataset}{label}_{system}_published_{preset}",
                     system,
@@ -111,7 +118,8 @@ def complete(run: Run, workdir: Path, data_dir: str) -> None:
     """Trains and evaluates a run unless it is done, and records it."""
     purpose = "eval.purpose=reproduction of the thesis"
     config = named(run.system, run.preset, (*run.overrides, f"data.dir={data_dir}", purpose))
-    folder = campaign.complete(workdir / (run.trained or run.name), config, workdir / run.name)
+    trained, output = workdir / (run.trained or run.name), workdir / run.name
+    folder = run_if_missing(trained, config, output, ledger=LEDGER)
     command = f"python experiments/reproduce.py {' '.join(sys.argv[1:])}"
     results.record(folder / "metrics.json", run.name, command)
 
@@ -126,12 +134,12 @@ def main() -> None:
     parser.add_argument("--preset", help="medium; of items small")
     parser.add_argument("--dataset", default="mnist", choices=("mnist", "fashion_mnist"))
     given = parser.parse_args()
-    launch.setup_logging()
+    setup_logging()
     preset = given.preset or ("small" if given.what == "items" else "medium")
     systems = (given.systems or ",".join(PUBLISHED if given.what == "items" else SYSTEMS)).split(
         ","
     )
-    with launch.one_line_errors():
+    with one_line_errors():
         runs = {
             "tiles": lambda: tiles(systems, preset),
             "contributions": lambda: contributions(preset),

@@ -15,10 +15,11 @@ from pathlib import Path
 from statistics import mean
 
 from matplotlib.figure import Figure
-from tables import RESULTS, Result
+from paths import DOCS, RESULTS
+from tables import Result
 
 THESIS = Path(__file__).resolve().parent / "thesis_tables.csv"
-FIGURE = RESULTS.parents[1] / "docs" / "reproduction_curves.png"
+FIGURE = DOCS / "reproduction_curves.png"
 CURVE = "validation/planted_tiles"
 # In the thesis' order; steps are its batches of 64, over all phases (800 an epoch).
 SYSTEMS = {

@@ -1,9 +1,9 @@
-"""Keeps the figures of runs as small JSON files, and makes the README's tables of them.
+"""Keeps the figures of runs as small JSON files, and makes the tables of the pages of them.
 
 python experiments/results.py record --metrics runs/bigan/evaluation/thesis_tiles/metrics.json \\
     --name nanotwice_bigan_small --command "python main.py --config configs/bigan.py:small ..."
-python experiments/results.py table            # writes the tables of README.md, results/README.md
-                                               # and the pages under docs/
+python experiments/results.py table            # writes the tables of the pages under docs/, and
+                                               # experiments/results/README.md
 python experiments/results.py table --check    # exit code 1 if they are not up to date
 """
 
@@ -17,13 +17,11 @@ import ablation_tables
 import reproduction
 import search_curves
 import tables
-from tables import RESULTS, Result
+from paths import DOCS, LEDGER, RESULTS
+from tables import Result
 
-from semad.campaign import rounded
+from semad.sweeps.run_if_missing import rounded
 
-README = RESULTS.parents[1] / "README.md"
-REPRODUCTION = RESULTS.parents[1] / "docs" / "reproduction.md"
-SEARCH = RESULTS.parents[1] / "docs" / "search.md"
 DATA = ("nanotwice", "nanofibres")  # in this order; the others follow by name
 INTRODUCTION = """# Results
 
@@ -72,31 +70,28 @@ def _rank(dataset: str) -> tuple[int, str]:
 def pages() -> dict[Path, str]:
     """The files that hold tables, with the contents they should have."""
     results = load()
-    looks = len((RESULTS / "ledger.jsonl").read_text().splitlines())
-    readme = {
-        "results": f"\n{tables.summary(results)}",
-        "detection": f"\n{tables.detection(results)}",
-        "mapping": f"\n{tables.mapping()}",
-        "ablation": f"\n{ablation_tables.summary()}",
-        "looks": str(looks),
-    }
-    page = {
-        "reproduction": f"\n{reproduction.table(results)}",
-        "contributions": f"\n{reproduction.contributions(results)}",
-        "curves": f"\n{reproduction.curve_table()}",
-        "items": f"\n{reproduction.items(results)}",
+    looks = len(LEDGER.read_text().splitlines())
+    parts = {
+        "results/maps.md": {"detection": f"\n{tables.detection(results)}"},
+        "results/tiles.md": {"results": f"\n{tables.summary(results)}"},
+        "results/tricks.md": {"ablation": f"\n{ablation_tables.summary()}"},
+        "results/cost.md": {"mapping": f"\n{tables.mapping()}"},
+        "protocols.md": {"looks": str(looks)},
+        "reproduction.md": {
+            "reproduction": f"\n{reproduction.table(results)}",
+            "contributions": f"\n{reproduction.contributions(results)}",
+            "curves": f"\n{reproduction.curve_table()}",
+            "items": f"\n{reproduction.items(results)}",
+        },
+        "search.md": {"searches": f"\n{search_curves.table()}"},
     }
     whole = INTRODUCTION + tables.details(results)
     if ablations := ablation_tables.details():
         whole += f"\n## Ablation of the training tricks\n\n{ablations}"
     if comparisons := ablation_tables.comparisons():
         whole += f"\n## Comparisons with equal budgets\n\n{comparisons}"
-    return {
-        README: _filled(README, readme),
-        REPRODUCTION: _filled(REPRODUCTION, page),
-        SEARCH: _filled(SEARCH, {"searches": f"\n{search_curves.table()}"}),
-        RESULTS / "README.md": whole,
-    }
+    filled = {DOCS / name: _filled(DOCS / name, own) for name, own in parts.items()}
+    return filled | {RESULTS / "README.md": whole}
 
 
 def _filled(path: Path, parts: dict[str, str]) -> str:

@@ -27,15 +27,20 @@ import jax
 import numpy as np
 from scipy.stats import spearmanr
 
-from semad import config as configs
-from semad import experiment, losses
+from semad import losses, pipeline
+from semad.config import files
 from semad.data.normalisation import normalise
-from semad.evaluation import metrics
-from semad.evaluation.protocols import protocol_items, subset
+from semad.data.tiles import subset
+from semad.evaluation.protocols import protocol_items
 from semad.methods import anogan
-from semad.scoring.batched import Scoring, patches_per_call
+from semad.metrics.ranking import ranking
+from semad.run.prepare import Run
+from semad.run.system import scoring_state
+from semad.run.workdir import restore
+from semad.scoring.batched import ScoringState
 from semad.scoring.items import cut_items
 from semad.training.logs import training_seconds
+from semad.utils.versions import versions
 
 REFERENCE = {"recipe": "encoder", "steps": 1000, "lr": 0.05, "tolerance": 0.0, "restarts": 3}
 REFERENCE_TILES = 128
@@ -68,32 +73,33 @@ class Tiles(NamedTuple):
     labels: np.ndarray
 
 
-Search = Callable[[Scoring, jax.Array], tuple[anogan.Comparison, jax.Array, jax.Array]]
+Search = Callable[[ScoringState, jax.Array], tuple[anogan.Comparison, jax.Array, jax.Array]]
 
 
-def make_search(run: experiment.Experiment, changes: dict[str, Any]) -> Search:
+def make_search(run: Run, changes: dict[str, Any]) -> Search:
     """(member, images) -> how close each came, its `ssim` residual, and evaluations per image."""
-    method, config = run.method, run.config
-    settings = config.search.copy_and_resolve_references()
-    with settings.unlocked():
-        settings.update({"recipe": "encoder", **dict.fromkeys(anogan.GIVEN), **changes})
+    method = run.method
+    values = {"recipe": "encoder", **dict.fromkeys(anogan.GIVEN), **changes}
+    settings = run.settings.search.replace(**values)
     compare = anogan.make_comparison(settings.weight, settings.discrimination)
-    find = anogan.make_search(settings, config.model.latent_dim, compare)
+    find = anogan.make_search(settings, method.latent_dim, compare)
 
     @jax.jit
     def search(
-        member: Scoring, images: jax.Array
+        member: ScoringState, images: jax.Array
     ) -> tuple[anogan.Comparison, jax.Array, jax.Array]:
         nets = method.bind(member.weights)
         target = anogan.Target(images, nets.discriminator(images).features)
         found = find(nets, target, member.key, member.hparams)
         compared = compare(nets, found.z, target, member.hparams)
-        return compared, losses.RESIDUALS["ssim"](images, compared.generated), found.steps
+        return compared, losses.RESIDUALS["ssim"].value(images, compared.generated), found.steps
 
     return search
 
 
-def in_chunks(search: Search, member: Scoring, images: np.ndarray, chunk: int) -> list[np.ndarray]:
+def in_chunks(
+    search: Search, member: ScoringState, images: np.ndarray, chunk: int
+) -> list[np.ndarray]:
     """Total, residual, ssim and steps of all images."""
     parts = []
     for start in range(0, len(images), chunk):
@@ -106,11 +112,11 @@ def in_chunks(search: Search, member: Scoring, images: np.ndarray, chunk: int) -
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def draw_tiles(run: experiment.Experiment, count: int, seed: int = 0) -> Tiles:
+def draw_tiles(run: Run, count: int, seed: int = 0) -> Tiles:
     """Tiles of the thesis' protocol, drawn by a seed."""
-    items, labels = protocol_items("thesis_tiles", run.source, run.draw.patch_size, 16)
+    items, labels = protocol_items("thesis_tiles", run.source, run.sampling.patch_size, 16)
     rows = subset(len(labels), count, seed)
-    patches = cut_items(run.source.test, items[rows], run.draw.patch_size)
+    patches = cut_items(run.source.test, items[rows], run.sampling.patch_size)
     return Tiles(np.asarray(normalise(patches, run.method.normalisation)), labels[rows])
 
 
@@ -126,7 +132,7 @@ def row_of(
         "median": float(np.median(normal)),
         "p95": float(np.quantile(normal, 0.95)),
         "spearman": float(spearmanr(normal[: len(reference)], reference)[0]),
-        "scores": {key: metrics.ranking(tiles.labels, one) for key, one in scores.items()},
+        "scores": {key: ranking(tiles.labels, one) for key, one in scores.items()},
         "evaluations": float(steps.mean()),
         "seconds": median(times) * _CHUNKED / len(total),
         "repeats": len(times),
@@ -134,11 +140,11 @@ def row_of(
 
 
 def measure(
-    run: experiment.Experiment, member: Scoring, tiles: Tiles, patience: float, wanted: list[str]
+    run: Run, member: ScoringState, tiles: Tiles, patience: float, wanted: list[str]
 ) -> list[dict[str, Any]]:
     """Rows of semad's searches; each is repeated, up to five times, while that takes no longer than
     `patience` seconds."""
-    chunk = patches_per_call(run.config, run.method)
+    chunk = run.system.scoring.chunk
     normal = tiles.images[~tiles.labels][:REFERENCE_TILES]
     reference = in_chunks(make_search(run, REFERENCE), member, normal, len(normal))[0]
     print(f"reference: median {np.median(reference):.1f} on {len(normal)} normal tiles", flush=True)
@@ -158,21 +164,21 @@ def measure(
 
 
 def measure_torch(
-    run: experiment.Experiment, member: Scoring, tiles: Tiles, patience: float
+    run: Run, member: ScoringState, tiles: Tiles, patience: float
 ) -> list[dict[str, Any]]:
     """Rows of the published search in PyTorch."""
     import torch
     from torch_peer import copy_weights, torch_nets, torch_search
 
-    config = run.config
-    nets = torch_nets(config.model.width, config.model.latent_dim, config.model.bn_epsilon)
+    model, weight = run.settings.model, run.settings.search.weight
+    nets = torch_nets(model.width, model.latent_dim, model.bn_epsilon)
     copy_weights(nets, jax.device_get(member.weights))
-    start = torch.from_numpy(np.array(jax.random.normal(member.key, (1, config.model.latent_dim))))
+    start = torch.from_numpy(np.array(jax.random.normal(member.key, (1, model.latent_dim))))
     steps = anogan.RECIPES["published"].steps
     normal = torch.from_numpy(np.moveaxis(tiles.images[~tiles.labels], -1, 1).copy())
     rows = []
     for size in TORCH_IMAGES:
-        search = torch_search(nets, start, steps, config.search.weight)
+        search = torch_search(nets, start, steps, weight)
         torch_search(nets, start, 2)(normal[:size])
         times, values = [], []
         while len(times) < 2 or (sum(times) < patience and len(times) < 5):
@@ -221,11 +227,11 @@ def main() -> None:
     parser.add_argument("--skip-torch", action="store_true")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    config = configs.load(given.workdir)
+    config = files.load(given.workdir)
     config.data.dir = given.data_dir or config.data.dir
-    run = experiment.prepare(config)
-    state = experiment.restore(given.workdir, config, run.method)
-    member = experiment.scoring_member(config, run.method, state, 0)
+    run = pipeline.prepare_in(given.workdir, config)
+    state = restore(given.workdir, run.system)
+    member = scoring_state(run.system, state, 0)
     tiles = draw_tiles(run, given.tiles)
     wanted = given.searches.split(";") if given.searches else usual()
     rows = measure(run, member, tiles, given.seconds, wanted)
@@ -233,8 +239,8 @@ def main() -> None:
         rows += measure_torch(run, member, tiles, given.seconds)
     if given.output:
         record = {
-            "versions": configs.versions(),
-            "preset": config.preset,
+            "versions": versions(),
+            "preset": run.settings.preset,
             "steps": int(state.step[0]),
             "training_seconds": training_seconds(given.workdir),
             "tiles": len(tiles.labels),

@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 from matplotlib.figure import Figure
-from tables import RESULTS
+from paths import DOCS, RESULTS
 
-FIGURE = RESULTS.parents[1] / "docs" / "search_curves.png"
+FIGURE = DOCS / "search_curves.png"
 MACHINES = {"cpu": "two CPU cores", "gpu": "one accelerator"}
 FAMILIES = ("as published", "annealed", "encoder,")
 """Beginnings of the names of searches that form a curve."""

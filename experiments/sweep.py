@@ -6,9 +6,9 @@ python experiments/sweep.py --config configs/bigan.py:small --workdir runs/sweep
 python experiments/sweep.py ... --commands              # prints a command per run, for any engine
 python experiments/sweep.py ... --slurm slurm_partition=gpu,timeout_min=60   # through submitit
 
-Values that only enter the losses as traced scalars (`lr.*`, weights in `loss.*`) train as one
-population, with `population.seeds` and `population.tricks`; that they do so is checked by comparing
-the programs. Values of the evaluation (`score.*`, `search.*`, `eval.*`, `select`) score a
+Values that only enter the losses as traced scalars (`lr.*`, weights in `loss.*`: keys whose row in
+`semad/config/schema.py` says `traced`) train as one population, with `population.seeds` and
+`population.tricks`. Values of the evaluation (`score.*`, `search.*`, `eval.*`, `select`) score a
 trained population again. All others make separate runs. What is there already is not done again.
 Writes results.json and results.csv into the workdir: a row per point, with mean and standard
 deviation over its seeds; rows of earlier grids stay. A run that diverges leaves a row with `error`,
@@ -26,15 +26,20 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+from paths import LEDGER
 
-from semad import campaign, launch, population
-from semad import config as configs
+from semad.commandline import one_line_errors, setup_logging
+from semad.config.overrides import named, override
+from semad.config.settings import resolve
 from semad.errors import TrainingDiverged, UserError
-from semad.evaluation import entries
-from semad.evaluation.results import FIGURES, summary, variant
-from semad.files import write_text
-from semad.grid import Job, Point, axes, folder_name, plan
-from semad.overrides import named, override
+from semad.evaluation.compared import read_metrics
+from semad.evaluation.results import summary, variant
+from semad.metrics.ranking import metric_names
+from semad.run.population import points
+from semad.sweeps.grid import Job, Point, axes, folder_name, plan
+from semad.sweeps.run_if_missing import run_if_missing
+from semad.utils.files import write_text
+from semad.utils.versions import versions
 
 
 def settle(job: Job) -> list[dict[str, Any]]:
@@ -42,14 +47,14 @@ def settle(job: Job) -> list[dict[str, Any]]:
     try:
         return complete(job)
     except TrainingDiverged as error:
-        points = population.points(job.config)
-        if points == [""]:
+        together = points(resolve(job.config))
+        if together == [""]:
             own = dict(one.split("=", 1) for one in job.own)
             return [own | {"error": str(error), "evaluation": str(job.workdir)}]
     rows = []
-    for point in points:
+    for point in together:
         own = (*job.own, *point.split(","))
-        config = override(population.at(job.config, point), ["population.points="])
+        config = override(job.config, [*point.split(","), "population.points="])
         run = job.workdir.with_name(folder_name(own))
         places = [
             (scored, run / output.relative_to(job.workdir)) for scored, output in job.evaluations
@@ -63,8 +68,8 @@ def complete(job: Job) -> list[dict[str, Any]]:
     rows = []
     for point, output in job.evaluations:
         config = override(job.config, point)
-        folder = campaign.complete(job.workdir, config, output)
-        result = entries.read(folder)
+        folder = run_if_missing(job.workdir, config, output, ledger=LEDGER)
+        result = read_metrics(folder)
         members = result.get("members", [result])
         for name in dict.fromkeys(map(variant, members)):
             group = [one for one in members if variant(one) == name]
@@ -84,7 +89,7 @@ def _row(
     if result["selection"]:
         row["validated"] = result["selection"]["chosen"]["value"]
     figures = summary([one | {"point": "", "tricks": ""} for one in group], "")
-    for key in FIGURES:
+    for key in metric_names():
         row[key] = figures[key]
         row[f"{key}_std"] = figures["std"][key] if "std" in figures else None
     return row | {"evaluation": str(folder)}
@@ -101,8 +106,8 @@ def main() -> None:
     parser.add_argument("--only", type=int, help="do the run of this number, from 0 on, alone")
     parser.add_argument("overrides", nargs="*", help="<key>=<value> for all runs")
     arguments = parser.parse_args()
-    launch.setup_logging()
-    with launch.one_line_errors():
+    setup_logging()
+    with one_line_errors():
         jobs = plan(_base(arguments), axes(arguments.grid), arguments.workdir)
         if arguments.only is not None:
             if not 0 <= arguments.only < len(jobs):
@@ -126,9 +131,7 @@ def main() -> None:
 
 def _base(arguments: argparse.Namespace) -> ml_collections.ConfigDict:
     path, _, preset = arguments.config.partition(":")
-    config = named(path, preset, arguments.overrides)
-    configs.validate(config)
-    return config
+    return named(path, preset, arguments.overrides)
 
 
 def _command(arguments: argparse.Namespace, number: int) -> list[str]:
@@ -177,7 +180,7 @@ def _write(workdir: Path, rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(workdir / "results.csv", file.getvalue())
-    about = {"command": " ".join(["python", *sys.argv]), "versions": configs.versions()}
+    about = {"command": " ".join(["python", *sys.argv]), "versions": versions()}
     write_text(path, json.dumps(about | {"rows": rows}, indent=1) + "\n")
 
 

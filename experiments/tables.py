@@ -1,12 +1,12 @@
-"""The README's tables, made of recorded results (`experiments/results.py`)."""
+"""The tables of the pages docs/results/, made of recorded results (`experiments/results.py`)."""
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parent / "results"
+from paths import RESULTS
+
 BASELINES = ("brightness", "contrast", "local_minimum")
 TILE = 32  # pixels
 RANKING = ("auroc", "average_precision")

@@ -5,7 +5,7 @@ pip install "orbax-checkpoint>=0.12.8,<0.13"      # jax2onnx asks for an older o
 python experiments/to_onnx.py runs/bigan --output bigan.onnx
 
 The graph takes patches (N, P, P, C), N free, and gives `map` (N, P, P) and every score (N,), as
-`semad.export.scoring_function` has them. A system that searches (AnoGAN) was not tried.
+`semad.inference.export.scoring_function` has them. A system that searches (AnoGAN) was not tried.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import onnxruntime
 from jax2onnx import to_onnx
 
 import semad
-from semad import backend
-from semad.export import scoring_function
-from semad.launch import one_line_errors
+from semad.commandline import one_line_errors
+from semad.inference.export import scoring_function
+from semad.utils import backend
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     backend.CPU = backend.CPU._replace(convolution="native", narrow_convolution="native")
     with one_line_errors():
         detector = semad.load(arguments.workdir)
-    size = detector.config_.data.patch_size
+    size = detector.settings_.data.patch_size
     patches = np.stack([image[:size, :size] for image in detector.holdout_[:5]])
     expected = jax.device_get(scoring_function(detector)(patches))
     # jax2onnx wants constants that NumPy holds; the bare numbers of the key draw the same.

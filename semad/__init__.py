@@ -1,17 +1,31 @@
 """semad finds defects in scanning-electron-microscope images by adversarial networks.
 
-`semad.load(workdir)` restores a trained detector, `semad.Detector(config)` trains one.
+- `train_and_evaluate(config, workdir)`: what `main.py` calls.
+- `restore(workdir)`: the networks of a trained run, for latents, reconstructions, scores and maps.
+- `load(workdir)`: a trained detector, in the manner of scikit-learn.
+- `Detector(config)`: the same, to be fitted.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Detector", "load"]
+if TYPE_CHECKING:
+    from semad.inference.detector import Detector, load
+    from semad.inference.model import restore
+    from semad.pipeline import train_and_evaluate
+
+__all__ = ["Detector", "load", "restore", "train_and_evaluate"]
+
+_PLACES = {
+    "Detector": "semad.inference.detector",
+    "load": "semad.inference.detector",
+    "restore": "semad.inference.model",
+    "train_and_evaluate": "semad.pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`Detector` and `load`, imported when first used: they bring JAX along."""
-    if name not in __all__:
+    """The public names, imported when first used: they bring JAX along."""
+    if name not in _PLACES:
         raise AttributeError(f"module 'semad' has no attribute {name!r}")
-    from semad import detector
-
-    return getattr(detector, name)
+    return getattr(import_module(_PLACES[name]), name)

@@ -111,7 +111,7 @@ Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, ja
 """`loss(nets, batch, key, hparams) -> (scalar, {term: scalar})`; the key is for further noise."""
 
 
-class Scored(NamedTuple):
+class MethodOutput(NamedTuple):
     """What a system says of images; higher is more anomalous.
 
     Attributes:
@@ -125,8 +125,8 @@ class Scored(NamedTuple):
     maps: Mapping[str, jax.Array] | None = None
 
 
-Score = Callable[[Nets, jax.Array, jax.Array, Hparams], Scored]
-"""`score(nets, images, key, hparams) -> Scored`.
+Score = Callable[[Nets, jax.Array, jax.Array, Hparams], MethodOutput]
+"""`score(nets, images, key, hparams) -> MethodOutput`.
 
 The residual scores of a reconstruction (`l1`, `l2`, `ssim`) are added to these by the engine.
 Nets are in inference mode, and the key is one for all images: noise must be drawn without a
@@ -138,6 +138,10 @@ Decode = Callable[[Nets, jax.Array], jax.Array]
 
 Cheap enough for the training log: what takes a search is left to the score.
 """
+
+
+Encode = Callable[[Nets, jax.Array, jax.Array, Hparams], jax.Array]
+"""`encode(nets, images, key, hparams) -> latents (N, latent)`, in inference mode; it may search."""
 
 
 class Update(NamedTuple):
@@ -163,12 +167,13 @@ class Phase(NamedTuple):
     An epoch has as many steps as the training set has batches, however often an update repeats.
 
     A net that no update of the phase trains is frozen: losses see it as it is used at test time,
-    with its EMA weights and in inference mode.
+    with its EMA weights and in inference mode. `epochs_key` is the config key of the epochs.
     """
 
     name: str
     epochs: int
     updates: tuple[Update, ...]
+    epochs_key: str = "train.epochs"
 
 
 class Method(NamedTuple):
@@ -183,6 +188,7 @@ class Method(NamedTuple):
       score: see `Score`.
       default_score: which score a result is about when the config names none.
       sample: z -> images, for a system that generates; see `Decode`.
+      encode: images -> latents, for a system that has latents; see `Encode`.
       reconstruct: images -> images, for a system that reconstructs without a search.
       searches: whether the score is a search, with gradients inside a compiled loop.
       convolutional: whether the score takes images of any size, with sides that are multiples of
@@ -192,8 +198,8 @@ class Method(NamedTuple):
       label_symmetric: whether flipped labels (LF) change nothing but names, as in every game of
         cross-entropy.
       aliases: other names that a source gives to scores -> the scores' names here.
-      practised: families of `semad.evaluation.synthetic` that are much like what it trains on, so
-        that finding them says little of it.
+      excluded_families: families of `semad.synthetic.planted` that are much like what it trains on,
+        so that finding them says little of it.
     """
 
     name: str
@@ -204,6 +210,7 @@ class Method(NamedTuple):
     score: Score
     default_score: str
     sample: Decode | None = None
+    encode: Encode | None = None
     reconstruct: Decode | None = None
     searches: bool = False
     convolutional: bool = False
@@ -211,7 +218,7 @@ class Method(NamedTuple):
     flips: bool = False
     label_symmetric: bool = False
     aliases: Mapping[str, str] = MappingProxyType({})
-    practised: tuple[str, ...] = ()
+    excluded_families: tuple[str, ...] = ()
 
     def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:
         """The nets with these weights, those in `training` in training mode."""

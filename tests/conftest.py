@@ -20,11 +20,11 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax  # noqa: E402
 
-from semad import backend  # noqa: E402
+from semad.utils import backend
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # XLA's own convolutions compile three times as fast as those made of matmuls, and these tests
 # compile far more than they compute. tests/nets/test_conv.py holds the two against each other, and
-# tests/test_launch.py runs what users run.
+# tests/test_cli.py runs what users run.
 backend.CPU = backend.CPU._replace(convolution="native", narrow_convolution="native")

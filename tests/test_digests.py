@@ -44,20 +44,20 @@ def record(name: str) -> dict[str, object]:
     """Trains a system for a few steps of each phase: digests of its state and of its scores."""
     import jax
 
-    from semad.experiment import scoring_member
-    from semad.population import hparams
+    from semad.run.state import init_population, phase_bounds
+    from semad.run.system import scoring_state
     from semad.scoring.batched import make_scorer
-    from semad.training.state import init_population, phase_bounds
     from semad.training.step import average, make_program, phase_step
 
     run = tiny.prepare(name)
-    state, scalars = init_population(run.method, [0]), hparams(run.config, run.method)
+    state = init_population(run.method, [0])
     for phase, _, _ in phase_bounds(run.method, STEPS):
-        step = phase_step(run.method, phase, int(state.step[0]), run.draw, average(run.config))
+        averaged = average(run.settings.train)
+        step = phase_step(run.method, phase, int(state.step[0]), run.sampling, averaged)
         program = make_program(step, 1)
         for _ in range(STEPS):
-            state, _ = program(state, run.train, scalars)
-    member = scoring_member(run.config, run.method, state, 0)
+            state, _ = program(state, run.train, run.system.hparams)
+    member = scoring_state(run.system, state, 0)
     patches = np.stack(run.source.test[:16])
     scores = jax.device_get(make_scorer(run.method)(member, patches).scores)
     leaves, _ = jax.tree.flatten_with_path(state._replace(key=jax.random.key_data(state.key)))

@@ -1,16 +1,12 @@
 """The scripts behind docs/reproduction.md: which runs they are, and the thesis' figures."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "experiments"))  # as a script would
-
 from experiments import reproduce, reproduction
-from semad import experiment
+from semad.config.overrides import named
+from semad.config.settings import resolve
 from semad.methods import METHODS
-from semad.overrides import named
+from semad.run.system import build
 
 
 def every_run():
@@ -25,15 +21,15 @@ def test_every_run_has_a_name_and_a_valid_config():
     runs = every_run()
     assert len({run.name for run in runs}) == len(runs)
     for run in runs:
-        experiment.build(named(run.system, run.preset, run.overrides))
+        build(named(run.system, run.preset, run.overrides))
         assert run.trained in {"", *(one.name for one in runs)}
     assert sum(run.name.startswith("mnist") for run in runs) == 10
 
 
 @pytest.mark.parametrize("name", reproduce.SYSTEMS)
 def test_the_medium_preset_has_six_epochs_in_all(name):
-    config = named(name, "medium")
-    assert sum(phase.epochs for phase in METHODS[name](config).phases) == 6
+    settings = resolve(named(name, "medium"))
+    assert sum(phase.epochs for phase in METHODS[name](settings).phases) == 6
 
 
 def test_the_figures_of_the_thesis():

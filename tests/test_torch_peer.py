@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from semad.scoring.batched import Scoring, make_scorer
+from semad.scoring.batched import ScoringState, make_scorer
 from tests import tiny
 from tests.scoring.test_scoring import shaken_weights
 
@@ -23,9 +23,9 @@ def test_it_scores_as_semad_does():
     )
     weights, key = shaken_weights(run.method), jax.random.key(3)
     patches = np.stack(run.source.test[:3])
-    scoring = Scoring(weights, run.method.hparams, key)
+    scoring = ScoringState(weights, run.method.hparams, key)
     expected = make_scorer(run.method)(scoring, patches).scores["anomaly"]
-    nets = peer.torch_nets(0.0625, 8, run.config.model.bn_epsilon)
+    nets = peer.torch_nets(0.0625, 8, run.settings.model.bn_epsilon)
     peer.copy_weights(nets, weights)
     start = torch.from_numpy(np.array(jax.random.normal(key, (1, 8))))
     images = torch.from_numpy(np.moveaxis(patches / np.float32(127.5) - 1, -1, 1).copy())

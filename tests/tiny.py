@@ -2,12 +2,14 @@
 
 import importlib
 
+import jax.numpy as jnp
 import ml_collections
 import optax
 
-from semad import experiment
-from semad.experiment import Experiment
 from semad.methods import METHODS
+from semad.run.population import population_hparams
+from semad.run.prepare import Run
+from semad.run.prepare import prepare as prepare_run
 
 NAMES = sorted(METHODS)
 RECONSTRUCTING = sorted(METHODS.keys() - {"dense_discriminator"})
@@ -15,7 +17,7 @@ RECONSTRUCTING = sorted(METHODS.keys() - {"dense_discriminator"})
 
 def config(method: str, **changes) -> ml_collections.ConfigDict:
     """The smoke preset of a method on 16-pixel digits; changes are dotted keys with `__`."""
-    tiny = importlib.import_module(f"configs.{method}").get_config("smoke")
+    tiny = importlib.import_module(f"semad.configs.{method}").get_config("smoke")
     with tiny.unlocked():
         tiny.data.name = "digits"
         tiny.data.patch_size = 16
@@ -40,12 +42,12 @@ def config(method: str, **changes) -> ml_collections.ConfigDict:
     return tiny
 
 
-def prepare(method: str, **changes) -> Experiment:
-    """An experiment with the config above."""
-    return experiment.prepare(config(method, **changes))
+def prepare(method: str, **changes) -> Run:
+    """A run of the config above."""
+    return prepare_run(config(method, **changes))
 
 
-def with_gradient_descent(run: Experiment) -> Experiment:
+def with_gradient_descent(run: Run) -> Run:
     """The run with plain gradient descent: Adam turns rounding into whole steps, where a gradient
     is nothing but rounding (biases before batch normalisation)."""
     phases = tuple(
@@ -56,4 +58,15 @@ def with_gradient_descent(run: Experiment) -> Experiment:
         name: 1e-3 if name.startswith("lr_") else value
         for name, value in run.method.hparams.items()
     }
-    return run._replace(method=run.method._replace(phases=phases, hparams=hparams))
+    method = run.method._replace(phases=phases, hparams=hparams)
+    scalars = population_hparams(run.settings, method, run.system.members)
+    return run._replace(system=run.system._replace(method=method, hparams=scalars))
+
+
+def with_learning_rate(run: Run, rate: float) -> Run:
+    """The run with one learning rate for all nets of all members."""
+    hparams = {
+        name: jnp.full_like(values, rate) if name.startswith("lr_") else values
+        for name, values in run.system.hparams.items()
+    }
+    return run._replace(system=run.system._replace(hparams=hparams))

@@ -47,10 +47,10 @@ def from_arrays(images: Images, channels: int) -> list[np.ndarray]:
         raise ValueError(
             f"images of shape {images.shape}; they must be (N, H, W) or (N, H, W, channels)"
         )
-    found = [from_array(image, channels) for image in images]
-    if not found:
+    converted = [from_array(image, channels) for image in images]
+    if not converted:
         raise ValueError("no images; give at least one")
-    return same_depth(found)
+    return same_depth(converted)
 
 
 def source_of(images: list[np.ndarray], patch_size: int) -> Source:

@@ -78,7 +78,7 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
     Raises:
       UserError: the file cannot be read, or its size is not `shape` (height, width).
     """
-    mask = read_image(path, 3).any(axis=-1)
+    mask: np.ndarray = np.asarray(read_image(path, 3).any(axis=-1))
     if mask.shape != tuple(shape):
         raise UserError(
             f"mask {path} is {mask.shape[1]}x{mask.shape[0]} pixels but its image is "
@@ -156,7 +156,7 @@ def _decode(path: Path) -> np.ndarray:
 
 def _decode_tiff(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages[0].aspage()
         ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True))
         if max(ends) > path.stat().st_size:
             raise _unreadable(path, "the file is truncated")
@@ -170,7 +170,7 @@ def _decode_tiff(path: Path) -> np.ndarray:
 def _expand_tiff(array: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
     """Turns a page's raw values into grey or colour with the channels last."""
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        return (page.colormap >> 8).astype(np.uint8).T[array]
+        return (np.asarray(page.colormap) >> 8).astype(np.uint8).T[array]
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
     if array.dtype == bool:

@@ -48,7 +48,7 @@ def read_tags(path: Path) -> Microscope:
 
 def _fei(tags: Mapping[str, Any], rows: int) -> Microscope:
     sections = (tags.get(name) or {} for name in ("Scan", "EScan", "IScan"))
-    scan = next((one for one in sections if "PixelWidth" in one), {})
+    scan = next((section for section in sections if "PixelWidth" in section), {})
     width, height = (_positive(scan.get(f"Pixel{side}")) for side in ("Width", "Height"))
     if width and height and abs(width / height - 1) > _SQUARE:
         width = None  # an area in square pixels would be wrong
@@ -71,7 +71,7 @@ def _zeiss(tags: Mapping[str, Any]) -> Microscope:
 def _hitachi(path: Path) -> Microscope:
     """`<name>.txt` beside the image: a section [SemImageFile] with PixelSize in nm."""
     names = (path.with_suffix(ending) for ending in (".txt", ".TXT"))
-    beside = next((one for one in names if one.is_file()), None)
+    beside = next((path for path in names if path.is_file()), None)
     if beside is None:
         return Microscope()
     parser = configparser.ConfigParser(interpolation=None, strict=False)

@@ -13,6 +13,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from semad.config.schema import DataSettings
 
 _LEVELS = 255.0
 
@@ -45,7 +48,7 @@ _SHOWN = {"range": 1.0, "standardise": 2.5}
 """The largest absolute value that a picture of each shows, the same for all patches."""
 
 
-def normalise(pixels: jax.Array, how: str) -> jax.Array:
+def normalise(pixels: jax.Array | np.ndarray, how: str) -> jax.Array:
     """Patches as the networks see them.
 
     Args:
@@ -56,9 +59,22 @@ def normalise(pixels: jax.Array, how: str) -> jax.Array:
       float32 of the same shape: in [-1, 1] for `range`; of mean 0 and, unless nearly flat,
       standard deviation 1 per patch and channel for `standardise`.
     """
-    return NORMALISATIONS[how](pixels)
+    return NORMALISATIONS[how](jnp.asarray(pixels))
 
 
-def displayed(images: jax.Array, how: str) -> jax.Array:
+def displayed(images: jax.Array | np.ndarray, how: str) -> jax.Array:
     """Normalised images as grey values in [0, 1], by a scale that is the same for all of them."""
     return jnp.clip(0.5 + images / (2 * _SHOWN[how]), 0.0, 1.0)
+
+
+def resolve_normalisation(data: DataSettings) -> str:
+    """How the networks see a patch of the data that `config.data` names, a key of `NORMALISATIONS`.
+
+    `auto` standardises patches of micrographs. Items of one-vs-rest sets keep their range: digits
+    on a black ground would be standardised far beyond what a generator's tanh reaches, and their
+    discriminator tells all apart at once (docs/reproduction.md).
+    """
+    if data.normalisation != "auto":
+        return data.normalisation
+    items = data.name == "digits" or data.name.startswith("tfds:")
+    return "range" if items else "standardise"

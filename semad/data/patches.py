@@ -15,10 +15,10 @@ import numpy as np
 
 from semad.data.source import Source
 from semad.errors import UserError
-from semad.keys import Stream, stream
+from semad.utils.rng import Stream, stream
 
 
-class Stack(NamedTuple):
+class PaddedImages(NamedTuple):
     """Images of mixed sizes in one array: padded at the right and bottom, true sizes beside it.
 
     Attributes:
@@ -30,7 +30,7 @@ class Stack(NamedTuple):
     sizes: jax.Array
 
 
-class Draw(NamedTuple):
+class PatchSampling(NamedTuple):
     """How training patches are drawn; static.
 
     Attributes:
@@ -46,34 +46,36 @@ class Draw(NamedTuple):
     flips: bool
 
 
-def stack(images: Sequence[np.ndarray]) -> Stack:
+def stack(images: Sequence[np.ndarray]) -> PaddedImages:
     """All images (height, width, C) in one padded array on the device."""
     sizes = np.array([image.shape[:2] for image in images], np.int32)
     shape = (len(images), *sizes.max(axis=0), images[0].shape[2])
     pixels = np.zeros(shape, images[0].dtype)
     for target, image in zip(pixels, images, strict=True):
         target[: image.shape[0], : image.shape[1]] = image
-    return Stack(jnp.asarray(pixels), jnp.asarray(sizes))
+    return PaddedImages(jnp.asarray(pixels), jnp.asarray(sizes))
 
 
-def crop(data: Stack, item: jax.Array, patch_size: int) -> jax.Array:
+def crop(data: PaddedImages, item: jax.Array, patch_size: int) -> jax.Array:
     """The patch at item = (image, top, left): (P, P, C), integers."""
     start = (item[0], item[1], item[2], 0)
     size = (1, patch_size, patch_size, data.pixels.shape[-1])
     return jax.lax.dynamic_slice(data.pixels, start, size)[0]
 
 
-def crops(data: Stack, items: jax.Array, patch_size: int) -> jax.Array:
+def crops(data: PaddedImages, items: jax.Array | np.ndarray, patch_size: int) -> jax.Array:
     """The patches at items (N, 3): (N, P, P, C), integers."""
     return jax.vmap(lambda item: crop(data, item, patch_size))(items)
 
 
-def steps_per_epoch(draw: Draw, image_count: int) -> int:
+def steps_per_epoch(sampling: PatchSampling, image_count: int) -> int:
     """Batches in an epoch; what does not fill a batch waits for another epoch's order."""
-    return max(1, image_count * draw.crops_per_image // draw.batch_size)
+    return max(1, image_count * sampling.crops_per_image // sampling.batch_size)
 
 
-def draw_batch(data: Stack, draw: Draw, key: jax.Array, index: jax.Array) -> jax.Array:
+def sample_batch(
+    data: PaddedImages, sampling: PatchSampling, key: jax.Array, index: jax.Array
+) -> jax.Array:
     """Training batch number `index` of a run: (B, P, P, C), integers.
 
     An epoch visits every one of the `crops_per_image` crops of every image once, in an order of
@@ -82,20 +84,22 @@ def draw_batch(data: Stack, draw: Draw, key: jax.Array, index: jax.Array) -> jax
     """
     place_key = stream(key, Stream.PLACES)
     order_key, flip_key = stream(key, Stream.ORDER), stream(key, Stream.FLIPS)
-    count = data.pixels.shape[0] * draw.crops_per_image
-    per_epoch = steps_per_epoch(draw, data.pixels.shape[0])
+    count = data.pixels.shape[0] * sampling.crops_per_image
+    per_epoch = steps_per_epoch(sampling, data.pixels.shape[0])
     order = jax.random.permutation(jax.random.fold_in(order_key, index // per_epoch), count)
-    wanted = (index % per_epoch) * draw.batch_size + jnp.arange(draw.batch_size)
+    wanted = (index % per_epoch) * sampling.batch_size + jnp.arange(sampling.batch_size)
     numbers = order[wanted % count]  # wraps round only where an epoch is less than a batch
-    items = jax.vmap(lambda number: _place(data, draw, place_key, number))(numbers)
-    patches = crops(data, items, draw.patch_size)
-    return _flip(patches, jax.random.fold_in(flip_key, index)) if draw.flips else patches
+    items = jax.vmap(lambda number: _place(data, sampling, place_key, number))(numbers)
+    patches = crops(data, items, sampling.patch_size)
+    return _flip(patches, jax.random.fold_in(flip_key, index)) if sampling.flips else patches
 
 
-def _place(data: Stack, draw: Draw, key: jax.Array, number: jax.Array) -> jax.Array:
+def _place(
+    data: PaddedImages, sampling: PatchSampling, key: jax.Array, number: jax.Array
+) -> jax.Array:
     """Where crop `number` lies: int32 (image, top, left), uniform over the image."""
-    image = number // draw.crops_per_image
-    room = data.sizes[image] - draw.patch_size + 1
+    image = number // sampling.crops_per_image
+    room = data.sizes[image] - sampling.patch_size + 1
     corner = jax.random.randint(jax.random.fold_in(key, number), (2,), 0, room)
     return jnp.concatenate([image[None], corner]).astype(jnp.int32)
 

@@ -1,4 +1,4 @@
-"""Evaluates a population and writes what the README lists: metrics, scores, figures, a report."""
+"""Evaluates a population and writes metrics.json, scores.npz and the figures of a protocol."""
 
 import json
 import time
@@ -8,46 +8,63 @@ from typing import Any
 import jax
 import numpy as np
 
-from semad import config
+from semad.config.settings import flatten, nest
 from semad.data.source import Source
-from semad.evaluation import ledger
-from semad.evaluation.dense import evaluate_pixels
+from semad.evaluation import ledger as ledgers
+from semad.evaluation.item_files import write_items
 from semad.evaluation.items import choose_items, evaluate_items
-from semad.evaluation.protocols import resolve
-from semad.evaluation.selection import apply, select
-from semad.evaluation.validator import SMOOTHINGS
-from semad.experiment import Experiment, check_stride, score_name, scoring_member
-from semad.files import new_folder, write_text
-from semad.reports.run import write_report
+from semad.evaluation.pixel_files import PixelFiles
+from semad.evaluation.pixels import evaluate_pixels
+from semad.evaluation.protocols import resolve_protocol
+from semad.run.prepare import Run
+from semad.run.system import check_stride, scoring_state, with_settings
 from semad.scoring.unfinished import Unfinished
+from semad.selection.select import apply_selection, select
+from semad.selection.validator import SMOOTHINGS
 from semad.training.logs import training_seconds
 from semad.training.validation import reconstruction_spread
 from semad.types import TrainState
+from semad.utils.files import new_folder, write_text
+from semad.utils.versions import checksum, versions
 
 
-def check(run: Experiment) -> None:
-    """Complains before hours of training of what `evaluate` would complain of.
+def protocol_of(run: Run) -> str:
+    """The protocol of `config.eval.protocol`, `auto` resolved.
+
+    Raises:
+      UserError: when the data does not suit it.
+    """
+    return resolve_protocol(run.settings.eval.protocol, run.source, run.method.convolutional)
+
+
+def check(run: Run) -> None:
+    """Raises before hours of training what `evaluate` would raise.
 
     Raises:
       UserError: when the data does not suit the protocol.
     """
-    if resolve(run.config.eval.protocol, run.source, run.method.convolutional) == "pixel":
-        check_stride(run.config)
+    if protocol_of(run) == "pixel":
+        check_stride(run.settings)
     else:
-        choose_items(run)
+        choose_items(run, protocol_of(run))
 
 
 def evaluate(
-    run: Experiment, state: TrainState, workdir: Path, output: Path | None = None
+    run: Run,
+    state: TrainState,
+    workdir: Path,
+    output: Path | None = None,
+    ledger: Path | None = None,
 ) -> dict[str, Any]:
     """Scores the test data with every member of a population and writes the results.
 
     Args:
-      run: of `semad.experiment.prepare`.
+      run: of `semad.run.prepare`.
       state: the population, stacked over its members.
-      workdir: where the population was trained; its log is part of the report.
-      output: takes `evaluation/<protocol>/` and `report.html`, the workdir if None; earlier results
-        of the protocol are kept under another name.
+      workdir: where the population was trained; its log says how long that took.
+      output: takes `evaluation/<protocol>/`, the workdir if None; earlier results of the protocol
+        are kept under another name.
+      ledger: takes a line about an evaluation of NanoTWICE; see `semad.evaluation.ledger`.
 
     Returns:
       What metrics.json holds.
@@ -57,52 +74,57 @@ def evaluate(
     """
     start = time.perf_counter()
     output = output or workdir
-    protocol = resolve(run.config.eval.protocol, run.source, run.method.convolutional)
+    protocol = protocol_of(run)
     selection = _select(run, state, protocol)
     if selection:
-        run = run._replace(config=apply(run.config, selection))
-    name = score_name(run.config, run.method)
-    part = evaluate_pixels if protocol == "pixel" else evaluate_items
-    # The folder first: scoring may take hours, and should not end at a disk that is read-only.
+        chosen = apply_selection(run.settings, selection)
+        run = run._replace(system=with_settings(run.system, chosen))
     data = checksum_of_test_data(run.source)
     unfinished = Unfinished(
         output / "evaluation" / f".{protocol}.unfinished", _origin(run, state, data)
     )
+    # The folder first: scoring may take hours, and should not end at a disk that is read-only.
     with new_folder(output / "evaluation" / protocol) as folder:
-        result = part(run, state, folder, name, unfinished) | {
+        if protocol == "pixel":
+            metrics = evaluate_pixels(run, state, PixelFiles(folder), unfinished)
+        else:
+            evaluated = evaluate_items(run, state, protocol, unfinished)
+            write_items(folder, run, evaluated)
+            metrics = evaluated.metrics
+        result = metrics | {
             "method": run.method.name,
             "dataset": run.source.name,
             "protocol": protocol,
-            "seed": run.config.seed,
+            "seed": run.settings.seed,
             "step": int(state.step[0]),
-            "score": name,
+            "score": run.system.scoring.score,
             "selection": selection,
             "reconstruction_spread": _spread(run, state),
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
             "test_data_sha256": data,
-            "versions": config.versions(),
-            "config": json.loads(run.config.to_json()),
+            "versions": versions(),
+            "config": nest(flatten(run.settings)),
         }
         write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
-        write_report(workdir, run.config, result, folder, output)
     unfinished.remove()
-    ledger.note(result)
+    if ledger:
+        ledgers.note(result, ledger)
     return result
 
 
-def _origin(run: Experiment, state: TrainState, data: str) -> str:
+def _origin(run: Run, state: TrainState, data: str) -> str:
     """All that scores depend on: settings, weights, test and held-out data, code."""
-    settings = config.flatten(run.config)
+    settings = flatten(run.settings)
     del settings["eval.purpose"], settings["data.dir"]
     record = {
         "config": settings,
-        "weights": config.checksum(
+        "weights": checksum(
             [np.asarray(leaf) for leaf in jax.tree.leaves((state.weights, state.ema))]
         ),
         "data": data,
-        "holdout": config.checksum(run.holdout.images),
-        "versions": config.versions(),
+        "holdout": checksum(run.holdout.images),
+        "versions": versions(),
     }
     return json.dumps(record, indent=1)
 
@@ -110,10 +132,10 @@ def _origin(run: Experiment, state: TrainState, data: str) -> str:
 def checksum_of_test_data(source: Source) -> str:
     """SHA-256 of the test images, or items, and of what is known of them: labels and masks."""
     masks = [np.empty((0, 0), bool) if mask is None else mask for mask in source.masks]
-    return config.checksum([*source.test, source.labels, *masks])
+    return checksum([*source.test, source.labels, *masks])
 
 
-def _spread(run: Experiment, state: TrainState) -> list[float] | None:
+def _spread(run: Run, state: TrainState) -> list[float] | None:
     """Of every member, see `reconstruction_spread`; None for a system that rebuilds by a search, or
     not at all."""
     if not run.method.reconstruct:
@@ -122,10 +144,10 @@ def _spread(run: Experiment, state: TrainState) -> list[float] | None:
     return [float(f"{value:.4g}") for value in values]
 
 
-def _select(run: Experiment, state: TrainState, protocol: str) -> dict[str, Any] | None:
+def _select(run: Run, state: TrainState, protocol: str) -> dict[str, Any] | None:
     """What `config.select` chooses, for all members by the first; only maps can be smoothed."""
-    if run.config.select == "none":
+    if run.settings.select == "none":
         return None
-    member = scoring_member(run.config, run.method, state, 0)
+    member = scoring_state(run.system, state, 0)
     smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]
-    return select(run.config, run.method, member, run.holdout.images, smoothings)
+    return select(run.system, member, run.holdout.images, smoothings)

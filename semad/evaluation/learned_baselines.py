@@ -15,16 +15,18 @@ from sklearn.decomposition import PCA
 from semad import losses
 from semad.data.normalisation import normalise
 from semad.data.patches import split_holdout, tile_items
-from semad.evaluation import pixels
+from semad.data.tiles import subset
+from semad.evaluation.evaluate import protocol_of
 from semad.evaluation.items import choose_items
-from semad.evaluation.protocols import resolve, subset
-from semad.evaluation.statistics import Entry, tally, tally_bins
-from semad.evaluation.validator import rank, try_on
-from semad.experiment import Experiment
-from semad.scoring.batched import Evidence, Scorer, patches_per_call
+from semad.evaluation.pixels import choose_images
+from semad.metrics import pixels
+from semad.metrics.statistics import ComparedSystem, bin_scores, from_bins
+from semad.run.prepare import Run
+from semad.scoring.batched import PatchScores, Scorer
 from semad.scoring.items import cut_items, score_items
-from semad.scoring.maps import Maps, cover, map_images, smooth
+from semad.scoring.maps import Maps, map_images, smooth
 from semad.scoring.thresholds import threshold
+from semad.selection.validator import rank, try_on
 
 PATCHES = 20_000
 COMPONENTS = 64
@@ -64,62 +66,61 @@ def fit(
         return {name: values.reshape(x.shape) for name, values in rebuilt.items()}
 
     @jax.jit
-    def score(_: object, patches: jax.Array, absent: object = None) -> Evidence:
+    def score(_: object, patches: jax.Array, absent: object = None) -> PatchScores:
         del absent
         x = normalise(patches, normalisation)
         rebuilt = rebuild(x)
         scores, maps = {}, {}
         for name, (how, residual) in SCORES.items():
-            scores[name] = losses.RESIDUALS[residual](x, rebuilt[how])
-            maps[name] = losses.RESIDUAL_MAPS[residual](x, rebuilt[how])
-        return Evidence(scores, maps, None)
+            scores[name] = losses.RESIDUALS[residual].value(x, rebuilt[how])
+            maps[name] = losses.RESIDUALS[residual].map(x, rebuilt[how])
+        return PatchScores(scores, maps, None)
 
     return score
 
 
-def entries(run: Experiment) -> list[Entry]:
-    """The scores on the items or maps that an experiment evaluates, fitted on what it trains on."""
-    config = run.config
-    size, settings = config.data.patch_size, config.score
-    train, _ = split_holdout(run.source, config.data.holdout, size)
-    scorer = fit(train, size, config.seed, run.method.normalisation)
-    if resolve(config.eval.protocol, run.source, run.method.convolutional) == "pixel":
+def learned_baselines(run: Run) -> list[ComparedSystem]:
+    """The scores on the items or maps that a run evaluates, fitted on what it trains on."""
+    size, settings = run.sampling.patch_size, run.settings.score
+    train, _ = split_holdout(run.source, run.settings.data.holdout, size)
+    scorer = fit(train, size, run.settings.seed, run.method.normalisation)
+    protocol = protocol_of(run)
+    if protocol == "pixel":
         return _of_maps(run, scorer)
-    items = choose_items(run)
-    chunk = patches_per_call(config, run.method)
+    items = choose_items(run, protocol)
+    chunk = run.system.scoring.chunk
     test, normal = (
         score_items(scorer, None, *part, patch_size=size, chunk=chunk).values
         for part in ((run.source.test, items.test.items), (run.holdout.images, items.holdout))
     )
     places = np.unique(items.test.items[:, 0], return_inverse=True)[1]
-    found = []
+    compared = []
     for name, scores in test.items():
         limit = threshold(settings.threshold_rule, settings.threshold_rate, normal[name], scores)
-        one = tally(scores, items.test.labels, places, limit)
-        found.append(Entry(name, [one], fixed=True))
-    return found
+        binned = bin_scores(scores, items.test.labels, places, limit)
+        compared.append(ComparedSystem(name, [binned], fixed=True))
+    return compared
 
 
-def _of_maps(run: Experiment, scorer: Scorer) -> list[Entry]:
-    config, settings = run.config, run.config.score
-    covered = cover(config, run.method)._replace(window=0)  # they know patches of one size alone
-    chosen = subset(len(run.source.test), config.eval.max_items, config.seed)
-    images, masks = ([part[i] for i in chosen] for part in (run.source.test, run.source.masks))
+def _of_maps(run: Run, scorer: Scorer) -> list[ComparedSystem]:
+    config, settings = run.settings, run.settings.score
+    tiling = run.system.scoring.tiling._replace(window=0)  # they know patches of one size alone
+    images, masks, _ = choose_images(run)
 
     def mapper(images: Sequence[np.ndarray]) -> Iterator[Maps]:
-        return map_images(scorer, None, images, covered)
+        return map_images(scorer, None, images, tiling)
 
     sigmas = dict.fromkeys(SCORES, settings.smoothing)
     if config.select != "none":
-        for one in reversed(rank(try_on(mapper, run.holdout.images, config.seed))):
-            sigmas[one.setting.score] = one.setting.smoothing  # the best comes last
+        for ranked in reversed(rank(try_on(mapper, run.holdout.images, config.seed))):
+            sigmas[ranked.setting.score] = ranked.setting.smoothing  # the best comes last
     test, normal = list(mapper(images)), list(mapper(run.holdout.images))
-    found = []
+    compared = []
     for name, sigma in sigmas.items():
-        maps, held = ([smooth(one[name], sigma) for one in part] for part in (test, normal))
-        values, known = (np.concatenate([one.ravel() for one in part]) for part in (maps, held))
+        maps, held = ([smooth(each[name], sigma) for each in part] for part in (test, normal))
+        values, known = (np.concatenate([each.ravel() for each in part]) for part in (maps, held))
         limit = threshold(settings.threshold_rule, settings.pixel_rate, known, values)
         counts = pixels.count(maps, masks, limit)
-        one = tally_bins(counts.normal, counts.anomalous, counts.edges, limit)
-        found.append(Entry(name, [one], fixed=True))
-    return found
+        binned = from_bins(counts.normal, counts.anomalous, counts.edges, limit)
+        compared.append(ComparedSystem(name, [binned], fixed=True))
+    return compared

@@ -1,8 +1,8 @@
 """The ledger of looks at NanoTWICE's labels: a line for every evaluation of the data set.
 
 Forty images are few, and whoever tries often enough finds a setting that suits their labels by
-chance. So every evaluation of `nanotwice` in a clone of semad appends a line to
-`experiments/results/ledger.jsonl`, and the README says how many there were.
+chance. So every evaluation of `nanotwice` by `main.py` or by a script of `experiments/` appends a
+line to `experiments/results/ledger.jsonl`, and the results say how many there were.
 """
 
 import datetime
@@ -11,22 +11,19 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from semad.config import RESULTS
-
-LEDGER = Path(__file__).resolve().parents[2] / RESULTS / "ledger.jsonl"
 _log = logging.getLogger("semad")
 
 _UNSTATED = "not stated"
 _KEPT = ("method", "protocol", "seed", "n_test", "score", "auroc", "average_precision")
 
 
-def note(result: dict[str, Any], path: Path = LEDGER) -> None:
+def note(result: dict[str, Any], path: Path) -> None:
     """Appends a line about a result (see `semad.evaluation.evaluate`) of NanoTWICE.
 
-    Other data sets are not noted, nor is anything where semad is installed without its clone. A
-    ledger that cannot be written is no reason to lose the result: there is a warning.
+    Other data sets are not noted. A ledger that cannot be written is no reason to lose the result:
+    there is a warning.
     """
-    if not result["dataset"].startswith("nanotwice") or not path.parent.is_dir():
+    if not result["dataset"].startswith("nanotwice"):
         return
     config = json.loads(json.dumps(result["config"]))
     del config["data"]["dir"]  # of this machine

@@ -3,20 +3,20 @@
 import numpy as np
 from tqdm import tqdm
 
-from semad.experiment import Experiment
-from semad.pace import Pace
-from semad.scoring.batched import Scorer, Scoring
-from semad.scoring.maps import QUICKER, Maps, cover, map_images
+from semad.run.prepare import Run
+from semad.scoring.batched import Scorer, ScoringState
+from semad.scoring.maps import QUICKER, Maps, map_images
 from semad.scoring.unfinished import Block, Unfinished
+from semad.utils.eta import EtaWarning
 
 MapLists = dict[str, list[np.ndarray]]
 """Score name -> a map (H, W) per image."""
 
 
 def map_all(
-    run: Experiment,
+    run: Run,
     scorer: Scorer,
-    own: Scoring,
+    member: ScoringState,
     images: list[np.ndarray],
     label: str,
     unfinished: Unfinished,
@@ -24,27 +24,26 @@ def map_all(
     """The maps of all scores of many images, each 4 bytes per pixel.
 
     Args:
-      run: of `semad.experiment.prepare`.
+      run: of `semad.run.prepare.prepare`.
       scorer: of `make_scorer(run.method, maps=True)`.
-      own: the member that scores.
+      member: that scores.
       images: (H, W, C) each.
       label: for the progress bar, and for what is kept.
       unfinished: keeps the maps so far, and has what an earlier call kept.
     """
-    settings = run.config.score
     blocks = unfinished.read(label)
     number, mapped = len(blocks), [maps for block in blocks for maps in _from_block(block)]
     maps = map_images(
         scorer,
-        own,
+        member,
         images[len(mapped) :],
-        cover(run.config, run.method),
-        smoothing=settings.smoothing,
+        run.system.scoring.tiling,
+        smoothing=run.settings.score.smoothing,
     )
-    pace, saved = Pace(label, len(images), QUICKER), len(mapped)
-    for one in tqdm(maps, label, len(images) - saved, unit="image", leave=False):
-        mapped.append(one)
-        pace.tick(len(mapped))
+    eta, saved = EtaWarning(label, len(images), QUICKER), len(mapped)
+    for image_maps in tqdm(maps, label, len(images) - saved, unit="image", leave=False):
+        mapped.append(image_maps)
+        eta.tick(len(mapped))
         if unfinished.due():
             unfinished.append(label, number, _block(mapped[saved:]))
             number, saved = number + 1, len(mapped)
@@ -53,7 +52,11 @@ def map_all(
 
 def _block(maps: list[Maps]) -> Block:
     """The maps of some images as arrays `<number>/<score>`."""
-    return {f"{i}/{name}": values for i, one in enumerate(maps) for name, values in one.items()}
+    return {
+        f"{i}/{name}": values
+        for i, image_maps in enumerate(maps)
+        for name, values in image_maps.items()
+    }
 
 
 def _from_block(block: Block) -> list[Maps]:
@@ -66,4 +69,4 @@ def _from_block(block: Block) -> list[Maps]:
 
 def stack(maps: list[Maps]) -> MapLists:
     """A list of maps per score, from the maps of each image."""
-    return {name: [one[name] for one in maps] for name in maps[0]}
+    return {name: [image_maps[name] for image_maps in maps] for name in maps[0]}

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from semad.evaluation import metrics, pixels
+from semad.config.schema import ScoreSettings
+from semad.metrics import pixels
+from semad.metrics.ranking import ranking
 from semad.scoring.regions import image_score
 from semad.scoring.thresholds import Rates, Thresholds, achieved, calibrate, share_above
 
@@ -17,7 +19,7 @@ def of_maps(
     ids: Sequence[str],
     *,
     part: float,
-    settings: Any,
+    settings: ScoreSettings,
 ) -> dict[str, Any]:
     """Calibration on held-out normal images, and how it holds on the test images.
 
@@ -34,14 +36,14 @@ def of_maps(
       image; `image_level`: AUROC and average precision of the images' scores.
     """
     scores, normal = (
-        np.array([image_score(one, settings.pooling, settings.min_area) for one in part])
+        np.array([image_score(values, settings.pooling, settings.min_area) for values in part])
         for part in (test, holdout)
     )
     thresholds, calibration = calibrate(
-        holdout, normal, Rates(settings.threshold_rate, settings.pixel_rate), part
+        holdout, normal.tolist(), Rates(settings.threshold_rate, settings.pixel_rate), part
     )
     labels = np.array([mask.any() for mask in masks])
-    clean = np.flatnonzero(~labels)
+    clean = np.flatnonzero(~labels).tolist()
     if len(clean):
         groups = {"pixel": [test[i].ravel() for i in clean], "image": [scores[[i]] for i in clean]}
         calibration |= {
@@ -52,7 +54,7 @@ def of_maps(
     return {
         "calibration": calibration,
         "images": [_row(*row, thresholds) for row in rows],
-        "image_level": metrics.ranking(labels, scores),
+        "image_level": ranking(labels, scores),
     }
 
 
@@ -68,7 +70,7 @@ def _row(
         "defects": len(shares),
         "found": float(shares.mean()) if len(shares) else None,
         "false_positive_rate": _rate(values[~mask], thresholds.pixel),
-    } | metrics.ranking(mask.ravel(), values.ravel())
+    } | ranking(mask.ravel(), values.ravel())
 
 
 def of_tiles(
@@ -109,7 +111,7 @@ def of_tiles(
                 "anomalous_tiles": int(labels[part].sum()),
                 "false_positive_rate": _rate(scores[part & ~labels], limit),
             }
-            | metrics.ranking(labels[part], scores[part])
+            | ranking(labels[part], scores[part])
             for number, part in parts.items()
         ],
     }

@@ -1,175 +1,212 @@
-"""Pixel metrics: ROC, precision and recall, region overlap, coverage, and intervals over images.
-
-Scores of pixels are counted in bins, image by image, finely enough that a figure differs from that
-of the raw scores by less than 1e-3; so memory does not grow with what is computed of them, and a
-bootstrap over images only adds rows.
-"""
+"""Evaluation pixel by pixel: dense maps of whole micrographs against their masks."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import ndimage
-from sklearn import metrics
 
-from semad.evaluation.figures import Curve
-from semad.scoring.regions import TOUCHING
-from semad.scoring.thresholds import CONFIDENCE
+from semad.data.patches import tile_items
+from semad.data.tiles import TILE, subset, tile_labels
+from semad.evaluation.map_lists import MapLists, map_all, stack
+from semad.evaluation.per_image import of_maps
+from semad.evaluation.pixel_files import PixelFiles
+from semad.evaluation.results import summary
+from semad.metrics import pixels, ranking
+from semad.run.prepare import Run
+from semad.run.system import scoring_state
+from semad.scoring.baselines import baseline_maps
+from semad.scoring.batched import check_finite, make_scorer, over_devices
+from semad.scoring.maps import pool, smooth
+from semad.scoring.thresholds import threshold
+from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
+from semad.selection.select import baseline_smoothings
+from semad.types import TrainState
 
-BINS = 4096
-RESAMPLES = 200
-FALSE_POSITIVE_RATE = 0.05
-"""At which the true-positive rate is reported."""
-OVERLAP_LIMIT = 0.3
-"""Up to which false-positive rate the per-region overlap is averaged (Bergmann et al. 2020)."""
 
-NAMES = ("auroc", "average_precision", "tpr_at_fpr", "region_overlap")
-"""What `figures` returns."""
-
-
-class Counts(NamedTuple):
-    """Pixels per image and bin, bins in ascending order of score.
+class TestImages(NamedTuple):
+    """The test images that are mapped: all, or a seeded subset.
 
     Attributes:
-      normal, anomalous: int64 (images, bins).
-      overlap: (images, bins), summed over an image's defects, the share of the defect in the bin.
-      defects: int64 (images,), connected anomalous regions.
-      edges: between the bins, (bins - 1,).
+      images: (H, W, C) each.
+      masks: bool (H, W) each, True where anomalous.
+      ids: their names.
     """
 
-    normal: np.ndarray
-    anomalous: np.ndarray
-    overlap: np.ndarray
-    defects: np.ndarray
-    edges: np.ndarray
+    images: list[np.ndarray]
+    masks: list[np.ndarray]
+    ids: list[str]
 
 
-def bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Edges between bins: quantiles of all scores, and as many of the anomalous ones.
+class MemberEvaluation(NamedTuple):
+    """The metrics of one member, and the counts of the score that the result is about."""
 
-    A defect's pixels are few; by their own quantiles precision and recall stay exact enough.
+    metrics: dict[str, Any]
+    counts: pixels.Counts
+
+
+def evaluate_pixels(
+    run: Run, state: TrainState, files: PixelFiles, unfinished: Unfinished = KEEP_NOTHING
+) -> dict[str, Any]:
+    """Metrics of all scores of all members, with overlays of the first member's maps.
+
+    The maps of one member are held in memory: 4 bytes per pixel and score. Beside the pixels'
+    metrics, `tiles` has those of the thesis' tiles, each scored by the maximum and by the mean of
+    the map inside it. Rows per image, and how thresholds hold, are of the first member. Where all
+    members train alike, `ensemble` has the metrics of their maps' mean.
+
+    Args:
+      run: of `semad.run.prepare`.
+      state: the population, stacked over its members.
+      files: takes scores.npz and the figures.
+      unfinished: keeps the maps so far, and has what an earlier call kept.
     """
-    everything = np.concatenate([values.ravel() for values in maps])
-    anomalous = np.concatenate([values[mask] for values, mask in zip(maps, masks, strict=True)])
-    shares = np.linspace(0, 1, BINS // 2 + 1)[1:-1]
-    groups = [np.quantile(part, shares) for part in (everything, anomalous) if part.size]
-    return np.unique(np.concatenate(groups))
-
-
-def count(
-    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], threshold: float | None = None
-) -> Counts:
-    """Counts the pixels of score maps (H, W) under masks (H, W), True where anomalous.
-
-    A threshold is an edge of its own, so that counts above it are exact.
-    """
-    edges = bin_edges(maps, masks)
-    if threshold is not None:
-        edges = np.unique(np.append(edges, np.nextafter(threshold, np.inf)))
-    rows = [
-        _count_one(np.searchsorted(edges, values, side="right"), mask, len(edges) + 1)
-        for values, mask in zip(maps, masks, strict=True)
-    ]
-    return Counts(*(np.stack(column) for column in zip(*rows, strict=True)), edges)
-
-
-def _count_one(
-    bins: np.ndarray, mask: np.ndarray, total: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    regions, defects = ndimage.label(mask, TOUCHING)
-    inside, region = bins[mask], regions[mask]
-    sizes = np.bincount(region, minlength=defects + 1)
-    overlap = np.bincount(inside, 1 / sizes[region], minlength=total)
-    normal, anomalous = (np.bincount(part, minlength=total) for part in (bins[~mask], inside))
-    return normal, anomalous, overlap, defects
-
-
-def save(path: Path, ids: Sequence[str], counts: dict[str, Counts]) -> None:
-    """Writes counts as arrays `<name>/<field>`, with the images' names as `image_ids`.
-
-    For raw scores of pixels each member would take as much room as all test images together.
-    """
-    arrays = {
-        f"{name}/{field}": values
-        for name, one in counts.items()
-        for field, values in one._asdict().items()
-    }
-    np.savez_compressed(path, image_ids=np.array(ids), **arrays)
-
-
-def load(path: Path) -> dict[str, Counts]:
-    """What `save` wrote: name -> Counts."""
-    with np.load(path, allow_pickle=False) as arrays:
-        names = dict.fromkeys(key.rpartition("/")[0] for key in arrays if "/" in key)
-        return {
-            name: Counts(*(arrays[f"{name}/{field}"] for field in Counts._fields)) for name in names
+    test_images, name = choose_images(run), run.system.scoring.score
+    images, masks, ids = test_images
+    scorer = over_devices(make_scorer(run.method, maps=True))
+    rows, counts, total = [], [], [np.zeros(mask.shape, np.float32) for mask in masks]
+    per_image: dict[str, Any] = {}
+    for number, (member, step) in enumerate(zip(run.system.members, state.step, strict=True)):
+        scoring = scoring_state(run.system, state, number)
+        test, holdout = (
+            map_all(run, scorer, scoring, part, f"{label}, member {number}", unfinished)
+            for part, label in (
+                (images, "mapping test images"),
+                (run.holdout.images, "mapping held-out normal images"),
+            )
+        )
+        evaluated = _evaluate_member(run, test, holdout, masks)
+        counts.append(evaluated.counts)
+        rows.append(member._asdict() | {"step": int(step)} | evaluated.metrics)
+        total = [before + values for before, values in zip(total, test[name], strict=True)]
+        if number == 0:
+            limit = evaluated.metrics["threshold"]["value"]
+            per_image = of_maps(
+                *(test[name], holdout[name], masks, ids),
+                part=run.holdout.part,
+                settings=run.settings.score,
+            )
+            files.draw_maps(test_images, test[name], holdout[name], limit, name)
+            files.draw_cases(test_images, test[name], per_image["images"])
+    baselines, counted = _baselines(run, images, masks)
+    if rows[0]["auroc"] is not None:
+        files.draw_curves({f"{run.method.name} {name}": counts[0]} | counted)
+    files.save_counts(ids, {str(number): values for number, values in enumerate(counts)} | counted)
+    variants = {member.variant for member in run.system.members}
+    alike = len(run.system.members) > 1 and len(variants) == 1
+    return (
+        summary(rows, run.settings.score.threshold_rule)
+        | per_image
+        | ({"ensemble": _ranked(run, total, masks, pixels.count(total, masks))} if alike else {})
+        | {
+            "n_test": sum(mask.size for mask in masks),
+            "n_anomalous": int(sum(mask.sum() for mask in masks)),
+            "n_available": sum(mask.size for mask in run.source.masks if mask is not None),
+            "n_images": len(images),
+            "baselines": baselines,
         }
-
-
-def curve(counts: Counts) -> Curve:
-    """All images together, scores by the numbers of their bins."""
-    parts = counts.normal.sum(axis=0), counts.anomalous.sum(axis=0)
-    size = len(parts[0])
-    labels, scores = np.repeat([False, True], size), np.tile(np.arange(size), 2)
-    weights = np.concatenate(parts)
-    kept = weights > 0
-    return Curve(labels[kept], scores[kept], weights[kept])
-
-
-def figures(counts: Counts) -> dict[str, float | None]:
-    """AUROC, average precision, TPR at 5 % FPR, and the per-region overlap up to FPR 0.3.
-
-    None for each, where only one class is present.
-    """
-    labels, scores, weights = curve(counts)
-    if labels.all() or not labels.any():
-        return dict.fromkeys(NAMES)
-    wrong, right, _ = metrics.roc_curve(labels, scores, sample_weight=weights)
-    values = (
-        metrics.auc(wrong, right),
-        metrics.average_precision_score(labels, scores, sample_weight=weights),
-        np.interp(FALSE_POSITIVE_RATE, wrong, right),
-        _region_overlap(counts),
     )
-    return dict(zip(NAMES, map(float, values), strict=True))
 
 
-def _region_overlap(counts: Counts) -> float:
-    """The mean over defects of the share found, averaged over false-positive rates up to 0.3."""
-    normal, overlap = (part.sum(axis=0)[::-1] for part in (counts.normal, counts.overlap))
-    wrong = np.append(0, np.cumsum(normal)) / normal.sum()
-    found = np.append(0, np.cumsum(overlap)) / counts.defects.sum()
-    inside = wrong < OVERLAP_LIMIT
-    last = np.interp(OVERLAP_LIMIT, wrong, found)
-    area = metrics.auc(np.append(wrong[inside], OVERLAP_LIMIT), np.append(found[inside], last))
-    return area / OVERLAP_LIMIT
+def choose_images(run: Run) -> TestImages:
+    """The test images, or a seeded subset of them (`config.eval.max_items`)."""
+    chosen = subset(len(run.source.test), run.settings.eval.max_items, run.settings.seed)
+    images, masks, ids = (
+        [part[i] for i in chosen]
+        for part in (run.source.test, run.source.masks, run.source.test_ids)
+    )
+    return TestImages(images, masks, ids)
 
 
-def intervals(counts: Counts, seed: int) -> dict[str, list[float] | None]:
-    """95 % bootstrap intervals of `figures`, over images drawn with replacement.
+def _baselines(
+    run: Run, images: list[np.ndarray], masks: list[np.ndarray]
+) -> tuple[dict[str, Any], dict[str, pixels.Counts]]:
+    """Metrics of the baselines, with their thresholds, and what they are made of."""
+    sigmas, settings = baseline_smoothings(run), run.settings.score
+    test, normal = (
+        stack([_smoothed_baselines(image, sigmas) for image in part])
+        for part in (images, run.holdout.images)
+    )
+    ranked, counted = {}, {}
+    for key, maps in test.items():
+        values, held = (
+            np.concatenate([values.ravel() for values in p]) for p in (maps, normal[key])
+        )
+        limit = threshold(settings.threshold_rule, settings.pixel_rate, held, values)
+        counted[key] = pixels.count(maps, masks, limit)
+        ranked[key] = {"smoothing": sigmas[key], "threshold": limit}
+        ranked[key] |= _ranked(run, maps, masks, counted[key])
+    return ranked, counted
 
-    None for each, where there is a single image.
-    """
-    rng = np.random.default_rng(seed)
-    images = len(counts.defects)
-    if images < 2:
-        return dict.fromkeys(NAMES)
-    samples = []
-    for _ in range(RESAMPLES):
-        rows = rng.integers(0, images, images)
-        samples.append(figures(Counts(*(part[rows] for part in counts[:-1]), counts.edges)))
-    tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-    result: dict[str, Any] = {}
-    for name in samples[0]:
-        values = [sample[name] for sample in samples if sample[name] is not None]
-        result[name] = [float(np.quantile(values, tail)) for tail in tails] if values else None
-    return result
+
+def _ranked(
+    run: Run, maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], counts: pixels.Counts
+) -> dict[str, Any]:
+    """Metrics of one map per image that need no threshold."""
+    return pixels.pixel_metrics(counts) | {
+        "tiles": _tiles(run, maps, masks),
+        "intervals": pixels.intervals(counts, run.settings.seed),
+    }
 
 
-def coverage(values: np.ndarray, mask: np.ndarray, threshold: float) -> np.ndarray:
-    """The share of each connected defect whose score exceeds the threshold: (defects,)."""
-    regions, defects = ndimage.label(mask, TOUCHING)
-    sizes = np.bincount(regions[mask], minlength=defects + 1)[1:]
-    found = np.bincount(regions[mask & (values > threshold)], minlength=defects + 1)[1:]
-    return found / sizes
+def _smoothed_baselines(image: np.ndarray, sigmas: dict[str, float]) -> dict[str, np.ndarray]:
+    return {name: smooth(values, sigmas[name]) for name, values in baseline_maps(image).items()}
+
+
+def _evaluate_member(
+    run: Run, test: MapLists, holdout: MapLists, masks: Sequence[np.ndarray]
+) -> MemberEvaluation:
+    """Metrics of one member, those of the system's score also on top."""
+    settings, name = run.settings.score, run.system.scoring.score
+    labels = np.concatenate([mask.ravel() for mask in masks])
+    scores, counted = {}, {}
+    for key, maps in test.items():
+        values, normal = (
+            np.concatenate([values.ravel() for values in part]) for part in (maps, holdout[key])
+        )
+        check_finite(key, values, normal)
+        limit = threshold(settings.threshold_rule, settings.pixel_rate, normal, values)
+        counts = counted[key] = pixels.count(maps, masks, limit)
+        covered = [
+            pixels.coverage(values, mask, limit) for values, mask in zip(maps, masks, strict=True)
+        ]
+        scores[key] = (
+            _ranked(run, maps, masks, counts)
+            | {"threshold": limit}
+            | ranking.at_threshold(labels, values, limit)
+            | {
+                "false_positive_rate": float((values[~labels] > limit).mean()),
+                "coverage": _coverage(np.concatenate(covered)),
+            }
+        )
+    chosen = scores[name]
+    top = {key: chosen[key] for key in (*pixels.pixel_metric_names(), *ranking.AT_THRESHOLD)}
+    rule = {"rule": settings.threshold_rule, "value": chosen["threshold"]}
+    return MemberEvaluation(top | {"threshold": rule, "scores": scores}, counted[name])
+
+
+def _coverage(shares: np.ndarray) -> dict[str, float | int | None]:
+    """Of the defects: how many, what share of each is found, and how many not at all."""
+    if not shares.size:
+        return {"defects": 0, "mean": None, "median": None, "missed": None}
+    return {
+        "defects": len(shares),
+        "mean": float(shares.mean()),
+        "median": float(np.median(shares)),
+        "missed": int((shares == 0).sum()),
+    }
+
+
+def _tiles(
+    run: Run, maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]
+) -> dict[str, dict[str, float | None]]:
+    """The thesis' tiles, scored by what the map holds inside them; smaller where patches are."""
+    size = min(TILE, run.sampling.patch_size)
+    items = tile_items(maps, size, size // 2)  # whatever the stride of the map
+    labels = tile_labels(masks, items, size)
+    pooled = [
+        pool(values, items[items[:, 0] == number, 1:], size) for number, values in enumerate(maps)
+    ]
+    return {
+        how: ranking.ranking(labels, np.concatenate([values[how] for values in pooled]))
+        for how in pooled[0]
+    }

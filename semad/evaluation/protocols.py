@@ -6,14 +6,11 @@ import numpy as np
 
 from semad.data.patches import tile_items
 from semad.data.source import Source
+from semad.data.tiles import TILE, tile_labels
 from semad.errors import UserError
 
 # protocols.md checked both against the files: 63 × 41 tiles of each of 40 images.
 _NANOTWICE = {"tiles": 103_320, "anomalous": 6_486}
-
-
-TILE = 32
-"""Height and width of the thesis' tiles, in pixels."""
 
 
 class ProtocolItems(NamedTuple):
@@ -28,7 +25,7 @@ class ProtocolItems(NamedTuple):
     labels: np.ndarray
 
 
-def resolve(protocol: str, source: Source, convolutional: bool = False) -> str:
+def resolve_protocol(protocol: str, source: Source, convolutional: bool = False) -> str:
     """The protocol that `auto` stands for, or a check that the named one suits the data.
 
     `auto` is `one_class`, or of micrographs `thesis_tiles`, but `pixel` for a convolutional method.
@@ -38,7 +35,7 @@ def resolve(protocol: str, source: Source, convolutional: bool = False) -> str:
     """
     if len(source.test) == 0:
         raise UserError(f"{source.name}: there are no test images; train with --mode train")
-    fitting = ("thesis_tiles", "pixel") if source.micrographs else ("one_class",)
+    fitting = ["thesis_tiles", "pixel"] if source.micrographs else ["one_class"]
     if protocol not in ("auto", *fitting):
         raise UserError(
             f"config.eval.protocol={protocol} does not suit the data set {source.name}; "
@@ -53,11 +50,11 @@ def resolve(protocol: str, source: Source, convolutional: bool = False) -> str:
                 )
     if protocol != "auto":
         return protocol
-    return fitting[1] if source.micrographs and convolutional else fitting[0]
+    return "pixel" if source.micrographs and convolutional else fitting[0]
 
 
 def protocol_items(protocol: str, source: Source, patch_size: int, stride: int) -> ProtocolItems:
-    """All items of a protocol (see `protocols.md` of the design, and the README).
+    """All items of a protocol; see docs/protocols.md.
 
     `thesis_tiles`: every whole tile on a grid; anomalous with more than 20 anomalous pixels of
     32×32, and the same share of other sizes. `one_class`: every image is an item.
@@ -68,35 +65,13 @@ def protocol_items(protocol: str, source: Source, patch_size: int, stride: int) 
     items = tile_items(source.test, patch_size, stride)
     if protocol == "one_class":
         return ProtocolItems(items, np.asarray(source.labels))
-    labels = tile_labels(source.masks, items, patch_size)
+    masks = [mask for mask in source.masks if mask is not None]  # all, see `resolve_protocol`
+    labels = tile_labels(masks, items, patch_size)
     if source.name == "nanotwice" and (patch_size, stride) == (TILE, 16):
-        found = {"tiles": len(items), "anomalous": int(labels.sum())}
-        if found != _NANOTWICE:
+        actual = {"tiles": len(items), "anomalous": int(labels.sum())}
+        if actual != _NANOTWICE:
             raise UserError(
-                f"nanotwice has {found} where {_NANOTWICE} is right: its images or masks are not "
+                f"nanotwice has {actual} where {_NANOTWICE} is right: its images or masks are not "
                 "the published ones; restore them, or accept them by --config.data.verify=False"
             )
     return ProtocolItems(items, labels)
-
-
-def tile_labels(masks: list[np.ndarray], items: np.ndarray, patch_size: int) -> np.ndarray:
-    """Which tiles are anomalous: bool (N,)."""
-    limit = 20 * (patch_size / TILE) ** 2
-    counts = np.empty(len(items))
-    for number, mask in enumerate(masks):
-        rows = np.flatnonzero(items[:, 0] == number)
-        # Summed-area table: a tile's count from its four corners.
-        table = np.pad(mask.astype(np.int64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-        top, left = items[rows, 1], items[rows, 2]
-        bottom, right = top + patch_size, left + patch_size
-        counts[rows] = (
-            table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-        )
-    return counts > limit
-
-
-def subset(count: int, limit: int, seed: int) -> np.ndarray:
-    """Positions of a seeded random subset, in order; all of them when the limit is 0."""
-    if limit == 0 or limit >= count:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))

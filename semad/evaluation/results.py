@@ -1,4 +1,4 @@
-"""What metrics.json holds: figures of every score of every member, and their summary."""
+"""What metrics.json holds: metrics of every score of every member, and their summary."""
 
 import statistics
 from collections.abc import Callable
@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from semad.evaluation import metrics
-from semad.population import Member
+from semad.metrics import ranking
+from semad.metrics.pixels import OF_PIXELS
+from semad.run.population import Member
 from semad.scoring.batched import check_finite
 from semad.scoring.thresholds import threshold
-
-FIGURES = ("auroc", "average_precision", "precision", "recall", "f1")
-PIXEL_FIGURES = ("tpr_at_fpr", "region_overlap")
 
 Values = dict[str, np.ndarray]
 """Score name -> (N,)."""
@@ -39,20 +37,23 @@ def member_metrics(
     Raises:
       UserError: for a score that is not finite everywhere.
     """
-    scores = {}
+    scores: dict[str, dict[str, Any]] = {}
     for key, values in test.items():
         check_finite(key, values, holdout[key])
         value = threshold(rule, rate, holdout[key], values)
-        scores[key] = metrics.ranking(labels, values)
-        scores[key] |= {"threshold": value} | metrics.at_threshold(labels, values, value)
-        table = metrics.transductive(labels, values)
+        scores[key] = ranking.ranking(labels, values)
+        scores[key] |= {"threshold": value} | ranking.at_threshold(labels, values, value)
+        table = ranking.transductive(labels, values)
         scores[key] |= {
             "transductive": table,
-            "transductive_best": metrics.transductive_best(table),
+            "transductive_best": ranking.transductive_best(table),
         }
-    own = scores[name]
-    limit = {"rule": rule, "value": own["threshold"]}
-    return {key: own[key] for key in FIGURES} | {"threshold": limit, "scores": scores}
+    chosen = scores[name]
+    limit = {"rule": rule, "value": chosen["threshold"]}
+    return {key: chosen[key] for key in ranking.metric_names()} | {
+        "threshold": limit,
+        "scores": scores,
+    }
 
 
 def variant(member: dict[str, Any]) -> str:
@@ -75,7 +76,7 @@ def summary(members: list[dict[str, Any]], rule: str) -> dict[str, Any]:
         return next(iter(parts.values())) | {"members": members, "by_variant": parts}
     mean, std = (_over(members, function) for function in (statistics.mean, statistics.stdev))
     scores = {
-        name: _over([one["scores"][name] for one in members], statistics.mean)
+        name: _over([member["scores"][name] for member in members], statistics.mean)
         for name in members[0]["scores"]
     }
     limit = {"rule": rule, "value": None}
@@ -87,6 +88,6 @@ def _over(
     parts: list[dict[str, Any]], function: Callable[[list[float]], float]
 ) -> dict[str, float | None]:
     """A statistic of each figure; None where a part has none."""
-    keys = [key for key in (*FIGURES, *PIXEL_FIGURES) if key in parts[0]]
+    keys = [key for key in (*ranking.metric_names(), *OF_PIXELS) if key in parts[0]]
     columns = {key: [part[key] for part in parts] for key in keys}
     return {key: None if None in column else function(column) for key, column in columns.items()}

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-import ml_collections
-
+from semad.config.schema import Settings
 from semad.methods import (
     alad,
     ali,
@@ -22,7 +21,7 @@ from semad.methods import (
 )
 from semad.types import Method
 
-METHODS: dict[str, Callable[[ml_collections.ConfigDict], Method]] = {
+METHODS: dict[str, Callable[[Settings], Method]] = {
     "alad": alad.build,
     "ali": ali.build,
     "anogan": anogan.build,

@@ -17,83 +17,93 @@ the more anomalous, the more real D_xx finds its reconstruction.
 """
 
 import jax
-import ml_collections
 
-from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
-from semad.keys import stream
+from semad import losses
+from semad.config.schema import Settings
+from semad.losses import adversarial
+from semad.losses.adversarial import CROSS_ENTROPY, GanLoss
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
+    encode,
     for_nets,
-    game_hparams,
+    gan_hparams,
     generate,
     image_shape,
+    layer_settings,
+    logit_score,
     rebuild,
-    style,
-    unreal,
+    total,
 )
 from semad.nets.alad import AladEncoder, DiscriminatorXX, DiscriminatorXZ, DiscriminatorZZ
-from semad.nets.thesis import Generator, Judgement
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.nets.thesis import DiscriminatorOutput, Generator
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
+from semad.utils.rng import stream
 
-Pairs = dict[str, tuple[Judgement, Judgement]]
+Pairs = dict[str, tuple[DiscriminatorOutput, DiscriminatorOutput]]
 
 
 def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
     """The losses of the discriminators, and of E and G, for the games played: xz, xx, zz."""
 
-    def play(nets: Nets, batch: Batch, game: Game) -> tuple[Pairs, jax.Array]:
+    def play(nets: Nets, batch: Batch, gan: GanLoss) -> tuple[Pairs, jax.Array]:
         """For each game the judgements of real and of generated pairs; and G(z)."""
         x, z = batch.images, batch.z
         code, generated = nets.encoder(x), nets.generator(z)
-        pairs = {"xz": ((game.show(x, "real"), code), (game.show(generated, "generated"), z))}
+        pairs = {
+            "xz": (
+                (gan.add_input_noise(x, "real"), code),
+                (gan.add_input_noise(generated, "generated"), z),
+            )
+        }
         if "xx" in games:
-            rebuilt = game.show(nets.generator(code), "rebuilt")
-            shown = game.show(x, "xx")
-            pairs["xx"] = ((shown, game.show(x, "again")), (shown, rebuilt))
+            rebuilt = gan.add_input_noise(nets.generator(code), "rebuilt")
+            shown = gan.add_input_noise(x, "xx")
+            pairs["xx"] = ((shown, gan.add_input_noise(x, "again")), (shown, rebuilt))
         if "zz" in games:
             pairs["zz"] = ((z, z), (z, nets.encoder(generated)))
         judged = {}
         for name, (real, fake) in pairs.items():
             judge = getattr(nets, f"discriminator_{name}")
             judged[name] = (
-                judge(*real, key=game.dropout(f"{name}/real")),
-                judge(*fake, key=game.dropout(f"{name}/generated")),
+                judge(*real, key=gan.dropout_key(f"{name}/real")),
+                judge(*fake, key=gan.dropout_key(f"{name}/generated")),
             )
         return judged, generated
 
-    def labelled(game: Game, name: str) -> Game:
+    def labelled(gan: GanLoss, name: str) -> GanLoss:
         """The game as D_xz, D_xx or D_zz plays it, each with labels of its own."""
-        own = game._replace(key=stream(game.key, name))
-        return own if name == "xz" else own.without("SL", "LF")
+        apart = gan._replace(key=stream(gan.key, name))
+        return apart if name == "xz" else apart.without("SL", "LF")
 
-    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        """Every game's cross-entropy: the first pair is real, the second is not."""
-        game = Game(key, batch.progress, hparams)
-        terms = {}
-        for name, (real, fake) in play(nets, batch, game)[0].items():
-            played = labelled(game, name)
-            loss, parts = played.discriminate(CROSS_ENTROPY, real.logits, fake.logits)
+    def discriminator_loss(
+        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> LossAndTerms:
+        """The cross-entropy of every discriminator: the first pair is real, the second is not."""
+        gan = GanLoss(key, batch.progress, hparams)
+        terms: dict[str, jax.Array] = {}
+        for name, (real, fake) in play(nets, batch, gan)[0].items():
+            gan_of_pair = labelled(gan, name)
+            loss, parts = gan_of_pair.discriminator_loss(CROSS_ENTROPY, real.logits, fake.logits)
             terms |= {name: loss} | {f"{name}_{part}": value for part, value in parts.items()}
-        return sum(terms[name] for name in games), terms
+        return total(terms[name] for name in games), terms
 
-    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """The labels swapped."""
-        game = Game(key, batch.progress, hparams)
-        judged, generated = play(nets, batch, game)
+        gan = GanLoss(key, batch.progress, hparams)
+        judged, generated = play(nets, batch, gan)
         terms = {
-            name: labelled(game, name).persuade(CROSS_ENTROPY, fake.logits)
+            name: labelled(gan, name).generator_loss(CROSS_ENTROPY, fake.logits)
             for name, (_, fake) in judged.items()
         }
-        terms["xz"] += game.persuade(CROSS_ENTROPY, judged["xz"][0].logits, 0.0)
-        total = sum(terms.values())
-        return total, terms | {"spread": adversarial.spread(generated, batch.images)}
+        terms["xz"] += gan.generator_loss(CROSS_ENTROPY, judged["xz"][0].logits, 0.0)
+        summed = total(terms.values())
+        return summed, terms | {"spread": adversarial.spread(generated, batch.images)}
 
     return discriminator_loss, generator_loss
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """Equation 2.89 (`features`), the logits of 2.90, and D_xz's answer to (x, E(x))."""
     del key
     latent = nets.encoder(images)
@@ -102,49 +112,52 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
     scores = {
         "features": losses.sum_absolute(same.features, other.features),
         "logits": losses.cross_entropy(other.logits, 1.0),
-        "discriminator": unreal(nets.discriminator_xz(images, latent).logits, hparams),
+        "discriminator": logit_score(nets.discriminator_xz(images, latent).logits, hparams),
     }
-    return Scored(scores, rebuilt)
+    return MethodOutput(scores, rebuilt)
 
 
-def score_without_xx(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score_without_xx(
+    nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams
+) -> MethodOutput:
     """D_xz's answer; there is no D_xx to ask."""
     del key
     latent = nets.encoder(images)
-    scores = {"discriminator": unreal(nets.discriminator_xz(images, latent).logits, hparams)}
-    return Scored(scores, nets.generator(latent))
+    scores = {"discriminator": logit_score(nets.discriminator_xz(images, latent).logits, hparams)}
+    return MethodOutput(scores, nets.generator(latent))
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/alad.py`."""
-    data, model, look = config.data, config.model, style(config)
-    norm, image, latent = model.spectral_norm, image_shape(config), (model.latent_dim,)
+    data, model, layers = settings.data, settings.model, layer_settings(settings.model)
+    norm, image, latent = model.spectral_norm, image_shape(settings.data), (model.latent_dim,)
     judges = {
-        "xz": Net(DiscriminatorXZ(data.patch_size, look, norm), (image, latent)),
-        "xx": Net(DiscriminatorXX(look, norm), (image, image)),
-        "zz": Net(DiscriminatorZZ(look, norm), (latent, latent)),
+        "xz": Net(DiscriminatorXZ(data.patch_size, layers, norm), (image, latent)),
+        "xx": Net(DiscriminatorXX(layers, norm), (image, image)),
+        "zz": Net(DiscriminatorZZ(layers, norm), (latent, latent)),
     }
     on = {"xz": True, "xx": model.allow_xx, "zz": model.allow_zz}
     games = tuple(name for name in judges if on[name])
     nets = {
-        "generator": Net(Generator(data.patch_size, data.channels, look, last_size=4), (latent,)),
-        "encoder": Net(AladEncoder(data.patch_size, model.latent_dim, look, norm), (image,)),
+        "generator": Net(Generator(data.patch_size, data.channels, layers, last_size=4), (latent,)),
+        "encoder": Net(AladEncoder(data.patch_size, model.latent_dim, layers, norm), (image,)),
     } | {f"discriminator_{name}": judges[name] for name in games}
     discriminators = tuple(f"discriminator_{name}" for name in games)
     discriminator_loss, generator_loss = make_losses(games)
     updates = (
-        Update("discriminator", discriminators, discriminator_loss, adam(config)),
-        Update("generator", ("generator", "encoder"), generator_loss, adam(config)),
+        Update("discriminator", discriminators, discriminator_loss, adam(settings.optim)),
+        Update("generator", ("generator", "encoder"), generator_loss, adam(settings.optim)),
     )
     return Method(
         name="alad",
         nets=nets,
         latent_dim=model.latent_dim,
-        phases=(Phase("alad", config.train.epochs, updates),),
-        hparams=for_nets(game_hparams(config), nets),
+        phases=(Phase("alad", settings.train.epochs, updates),),
+        hparams=for_nets(gan_hparams(settings.lr), nets),
         score=score if model.allow_xx else score_without_xx,
         default_score="features" if model.allow_xx else "l1",
         label_symmetric=True,
         sample=generate,
+        encode=encode,
         reconstruct=rebuild,
     )

@@ -6,10 +6,10 @@ reparametrisation. An image is scored at μ: no noise, no dependence on a seed.
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
-from semad.methods.bigan import TOWER, assemble
-from semad.methods.common import image_shape, style
+from semad.config.schema import Settings
+from semad.methods.bigan import CONV_STACK, assemble
+from semad.methods.common import image_shape, layer_settings
 from semad.nets.thesis import Gaussian, GaussianEncoder
 from semad.types import Method, Net, Nets
 
@@ -25,8 +25,10 @@ def draw(code: Gaussian, key: jax.Array) -> jax.Array:
     return code.mean + jnp.exp(code.log_variance / 2) * jax.random.normal(key, code.mean.shape)
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/ali.py`."""
-    data, latent_dim = config.data, config.model.latent_dim
-    encoder = GaussianEncoder(data.patch_size, latent_dim, style(config), TOWER)
-    return assemble(config, Net(encoder, (image_shape(config),)), encode)
+    data, latent_dim = settings.data, settings.model.latent_dim
+    encoder = GaussianEncoder(
+        data.patch_size, latent_dim, layer_settings(settings.model), CONV_STACK
+    )
+    return assemble(settings, Net(encoder, (image_shape(settings.data),)), encode)

@@ -18,31 +18,45 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 
-from semad import adversarial, backend, losses
-from semad.adversarial import CROSS_ENTROPY
+from semad import losses
+from semad.config.schema import SearchSettings, Settings
 from semad.errors import UserError
+from semad.losses import adversarial
+from semad.losses.adversarial import CROSS_ENTROPY
+from semad.methods import latent_search
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
     for_nets,
-    game_hparams,
+    gan_hparams,
     generate,
     image_shape,
-    make_game,
+    layer_settings,
+    logit_score,
+    make_gan_losses,
     rebuild,
-    style,
-    unreal,
 )
+from semad.methods.latent_search import Descent, SearchResult
 from semad.nets.thesis import Discriminator, Encoder, Generator
-from semad.scoring import latent_search
-from semad.scoring.latent_search import Descent, SearchResult
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.types import (
+    Batch,
+    Encode,
+    Hparams,
+    Loss,
+    Method,
+    MethodOutput,
+    Net,
+    Nets,
+    Phase,
+    Score,
+    Update,
+)
+from semad.utils import backend
 
 # Equations 2.4 and 2.5, the generator's in its non-saturating form.
-discriminator_loss, generator_loss = make_game(CROSS_ENTROPY)
+discriminator_loss, generator_loss = make_gan_losses(CROSS_ENTROPY)
 
 
 GIVEN = ("steps", "lr", "tolerance")
@@ -76,10 +90,10 @@ RECIPES = {
 same draw, for a run without an encoder. `encoder`: from E(x). See docs/search.md."""
 
 
-def recipe_of(search: ml_collections.ConfigDict) -> Recipe:
+def recipe_of(search: SearchSettings) -> Recipe:
     """The recipe that `config.search` names, with what it sets itself."""
     recipe = RECIPES[search.recipe]
-    given = {name: search[name] for name in GIVEN}
+    given = {name: getattr(search, name) for name in GIVEN}
     return recipe._replace(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -118,12 +132,12 @@ def make_comparison(weight: float, discrimination: str = "features") -> Compare:
 
     def compare(nets: Nets, z: jax.Array, target: Target, hparams: Hparams) -> Comparison:
         generated = nets.generator(z)
-        judgement = nets.discriminator(generated)
+        output = nets.discriminator(generated)
         residual = losses.sum_absolute(target.images, generated)
         if discrimination == "features":
-            other = losses.sum_absolute(target.features, judgement.features)
+            other = losses.sum_absolute(target.features, output.features)
         else:
-            other = losses.cross_entropy(judgement.logits, adversarial.real_target(hparams))
+            other = losses.cross_entropy(output.logits, adversarial.real_target(hparams))
         total = (1 - weight) * residual + weight * other
         return Comparison(total, residual, other, generated)
 
@@ -137,7 +151,7 @@ def make_encoder_loss() -> Loss:
     """
     compare = make_comparison(LAMBDA)
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         del key
         generated = nets.generator(batch.z)
         codes = nets.encoder(batch.images), nets.unrecorded().encoder(generated)
@@ -145,10 +159,10 @@ def make_encoder_loss() -> Loss:
         target = Target(images, nets.discriminator(images).features)
         compared = compare(nets, jnp.concatenate(codes), target, hparams)
         per_pixel = compared.total / images[0].size
-        real, made = jnp.split(per_pixel, 2)
+        real, of_samples = jnp.split(per_pixel, 2)
         terms = {
             "images": real.mean(),
-            "samples": made.mean(),
+            "samples": of_samples.mean(),
             "latents": losses.mean_square(batch.z, codes[1]).mean(),
         }
         return terms["images"] + terms["samples"] + LATENTS * terms["latents"], terms
@@ -157,10 +171,10 @@ def make_encoder_loss() -> Loss:
 
 
 def make_search(
-    settings: ml_collections.ConfigDict, latent_dim: int, compare: Compare
+    search: SearchSettings, latent_dim: int, compare: Compare
 ) -> Callable[[Nets, Target, jax.Array, Hparams], SearchResult]:
     """The search by `config.search`: (nets, target, key, hparams) -> what was found."""
-    recipe = recipe_of(settings)
+    recipe = recipe_of(search)
     steps = max(recipe.steps, 1)
     rate = optax.cosine_decay_schedule(recipe.lr, steps) if recipe.anneals else recipe.lr
     descent = Descent(
@@ -168,20 +182,20 @@ def make_search(
         recipe.steps,
         keep_best=recipe.keep_best,
         tolerance=recipe.tolerance,
-        together=settings.together or backend.plan().latents_together,
+        together=search.together or backend.plan().latents_together,
     )
 
     def find(nets: Nets, target: Target, key: jax.Array, hparams: Hparams) -> SearchResult:
         # The same draws for all images: a score must not depend on the place in the batch.
-        shape = 1 + settings.restarts, latent_dim
+        shape = 1 + search.restarts, latent_dim
         starts = jnp.broadcast_to(jax.random.normal(key, shape), (len(target.images), *shape))
-        if settings.recipe == "encoder":
+        if search.recipe == "encoder":
             starts = starts.at[:, 0].set(nets.encoder(target.images))
-        moving = nets.as_type(settings.precision)
+        moving = nets.as_type(search.precision)
 
-        def objective(z: jax.Array, one: Target) -> jax.Array:
-            alone = jax.tree.map(lambda leaf: leaf[None], one)
-            return compare(moving, z[None].astype(settings.precision), alone, hparams).total[0]
+        def objective(z: jax.Array, single: Target) -> jax.Array:
+            alone = jax.tree.map(lambda leaf: leaf[None], single)
+            return compare(moving, z[None].astype(search.precision), alone, hparams).total[0]
 
         absent = jnp.isnan(target.images).all(axis=(1, 2, 3))
         return latent_search.search(objective, starts, target, descent, absent)
@@ -189,63 +203,73 @@ def make_search(
     return find
 
 
-def make_score(search: ml_collections.ConfigDict, latent_dim: int) -> Score:
-    """The score A(x) and its two terms, by a search per image; and −D(x)."""
+def make_score(search: SearchSettings, latent_dim: int) -> tuple[Score, Encode]:
+    """The score A(x) and its two terms, by a search per image, and −D(x); and the search alone."""
     compare = make_comparison(search.weight, search.discrimination)
     find = make_search(search, latent_dim, compare)
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    def encode(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> jax.Array:
+        target = Target(images, nets.discriminator(images).features)
+        return find(nets, target, key, hparams).z
+
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
         seen = nets.discriminator(images)
         target = Target(images, seen.features)
-        found = find(nets, target, key, hparams)
-        compared = compare(nets, found.z, target, hparams)
+        result = find(nets, target, key, hparams)
+        compared = compare(nets, result.z, target, hparams)
         scores = {
             "anomaly": compared.total,
             "residual": compared.residual,
             "discrimination": compared.discrimination,
-            "discriminator": unreal(seen.logits, hparams),
+            "discriminator": logit_score(seen.logits, hparams),
         }
-        return Scored(scores, compared.generated)
+        return MethodOutput(scores, compared.generated)
 
-    return score
+    return score, encode
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/anogan.py`.
 
     Raises:
       UserError: for a search that starts from an encoder, where none is trained.
     """
-    data, latent_dim = config.data, config.model.latent_dim
-    look = style(config)._replace(looped=True)  # the search is a compiled loop
+    data, latent_dim = settings.data, settings.model.latent_dim
+    layers = layer_settings(settings.model)._replace(looped=True)  # the search is a compiled loop
     updates = (
-        Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
-        Update("generator", ("generator",), generator_loss, adam(config)),
+        Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
+        Update("generator", ("generator",), generator_loss, adam(settings.optim)),
     )
     nets = {
-        "generator": Net(Generator(data.patch_size, data.channels, look), ((latent_dim,),)),
-        "discriminator": Net(Discriminator(data.patch_size, look), (image_shape(config),)),
+        "generator": Net(Generator(data.patch_size, data.channels, layers), ((latent_dim,),)),
+        "discriminator": Net(Discriminator(data.patch_size, layers), (image_shape(settings.data),)),
     }
-    phases = [Phase("gan", config.train.epochs, updates)]
-    if config.train.encoder_epochs:
-        nets["encoder"] = Net(Encoder(data.patch_size, latent_dim, look), (image_shape(config),))
-        update = Update("encoder", ("encoder",), make_encoder_loss(), adam(config))
-        phases.append(Phase("encoder", config.train.encoder_epochs, (update,)))
-    elif config.search.recipe == "encoder":
+    phases = [Phase("gan", settings.train.epochs, updates)]
+    if settings.train.encoder_epochs:
+        nets["encoder"] = Net(
+            Encoder(data.patch_size, latent_dim, layers), (image_shape(settings.data),)
+        )
+        update = Update("encoder", ("encoder",), make_encoder_loss(), adam(settings.optim))
+        phases.append(
+            Phase("encoder", settings.train.encoder_epochs, (update,), "train.encoder_epochs")
+        )
+    elif settings.search.recipe == "encoder":
         raise UserError(
             "config.search.recipe is 'encoder', and config.train.encoder_epochs is 0, so there is "
             "none; train with more, or search with --config.search.recipe=published"
         )
+    score, encode = make_score(settings.search, latent_dim)
     return Method(
         name="anogan",
         nets=nets,
         latent_dim=latent_dim,
         phases=tuple(phases),
-        hparams=for_nets(game_hparams(config), nets),
-        score=make_score(config.search, latent_dim),
+        hparams=for_nets(gan_hparams(settings.lr), nets),
+        score=score,
         default_score="anomaly",
         label_symmetric=True,
         sample=generate,
+        encode=encode,
         reconstruct=rebuild if "encoder" in nets else None,
         searches=True,
     )

@@ -12,19 +12,20 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
+from semad import losses
+from semad.config.schema import Settings
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
+    encode,
     image_shape,
+    layer_settings,
     learning_rates,
-    residual,
-    style,
 )
 from semad.nets.thesis import Encoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
 
 FORMS = ("undercomplete", "regularised", "denoising")
 
@@ -32,7 +33,7 @@ FORMS = ("undercomplete", "regularised", "denoising")
 def make_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
     """Equation 2.31 with any distance; `noise` (σ) and `sparsity` are 0 where a form has none."""
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         noise = hparams["noise"] * jax.random.normal(key, batch.images.shape)
         code = nets.encoder(batch.images + noise)
         reconstruction = distance(batch.images, nets.decoder(code)).mean()
@@ -48,35 +49,36 @@ def reconstruct(nets: Nets, images: jax.Array) -> jax.Array:
     return nets.decoder(nets.encoder(images))
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """Reconstructions; the residual scores are all there is."""
     del key, hparams
-    return Scored({}, reconstruct(nets, images))
+    return MethodOutput({}, reconstruct(nets, images))
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/autoencoder.py`."""
-    data, form = config.data, config.model.form
-    full = int(np.prod(image_shape(config)))
-    latent_dim = full if form == "regularised" else config.model.latent_dim
-    encoder = Encoder(data.patch_size, latent_dim, style(config))
-    decoder = Generator(data.patch_size, data.channels, style(config))
-    loss = make_loss(residual(config))
-    update = Update("autoencoder", ("encoder", "decoder"), loss, adam(config))
+    data, form = settings.data, settings.model.form
+    full = int(np.prod(image_shape(settings.data)))
+    latent_dim = full if form == "regularised" else settings.model.latent_dim
+    encoder = Encoder(data.patch_size, latent_dim, layer_settings(settings.model))
+    decoder = Generator(data.patch_size, data.channels, layer_settings(settings.model))
+    loss = make_loss(losses.RESIDUALS[settings.loss.reconstruction].value)
+    update = Update("autoencoder", ("encoder", "decoder"), loss, adam(settings.optim))
     return Method(
         name="autoencoder",
         nets={
-            "encoder": Net(encoder, (image_shape(config),)),
+            "encoder": Net(encoder, (image_shape(settings.data),)),
             "decoder": Net(decoder, ((latent_dim,),)),
         },
         latent_dim=latent_dim,
-        phases=(Phase("autoencoder", config.train.epochs, (update,)),),
-        hparams=learning_rates(config)
+        phases=(Phase("autoencoder", settings.train.epochs, (update,)),),
+        hparams=learning_rates(settings.lr)
         | {
-            "noise": config.loss.noise if form == "denoising" else 0.0,
-            "sparsity": config.loss.sparsity if form == "regularised" else 0.0,
+            "noise": settings.loss.noise if form == "denoising" else 0.0,
+            "sparsity": settings.loss.sparsity if form == "regularised" else 0.0,
         },
         score=score,
-        default_score=config.loss.reconstruction,
+        default_score=settings.loss.reconstruction,
+        encode=encode,
         reconstruct=reconstruct,
     )

@@ -12,27 +12,34 @@ passed: `Encode` gives z for a loss, from a key.
 from collections.abc import Callable
 
 import jax
-import ml_collections
 
-from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
-from semad.keys import Stream, stream
+from semad import losses
+from semad.config.schema import Settings
+from semad.losses import adversarial
+from semad.losses.adversarial import CROSS_ENTROPY, GanLoss
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
-    game_hparams,
+    gan_hparams,
     generate,
     image_shape,
-    style,
-    unreal,
+    layer_settings,
+    logit_score,
 )
-from semad.nets.thesis import Encoder, Generator, Judgement, PairDiscriminator, Tower
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.nets.thesis import (
+    ConvStackSettings,
+    DiscriminatorOutput,
+    Encoder,
+    Generator,
+    PairDiscriminator,
+)
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Score, Update
+from semad.utils.rng import Stream, stream
 
 Encode = Callable[[Nets, jax.Array, jax.Array | None], jax.Array]
 """(nets, images, key) -> z; without a key the value to score with."""
 
-TOWER = Tower(first_norm=False)
+CONV_STACK = ConvStackSettings(first_norm=False)
 """Of the encoders."""
 
 
@@ -45,36 +52,40 @@ def encode(nets: Nets, images: jax.Array, key: jax.Array | None) -> jax.Array:
 def make_losses(encode: Encode) -> tuple[Loss, Loss]:
     """The discriminator's loss, and that of encoder and generator."""
 
-    def play(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement, jax.Array]:
+    def play(
+        nets: Nets, batch: Batch, gan: GanLoss
+    ) -> tuple[DiscriminatorOutput, DiscriminatorOutput, jax.Array]:
         """Judgements of (x, E(x)) and (G(z), z), and G(z)."""
-        latent = encode(nets, batch.images, stream(game.key, Stream.ENCODER_NOISE))
+        latent = encode(nets, batch.images, stream(gan.key, Stream.ENCODER_NOISE))
         generated = nets.generator(batch.z)
         pairs = {
-            "real": (game.show(batch.images, "real"), latent),
-            "generated": (game.show(generated, "generated"), batch.z),
+            "real": (gan.add_input_noise(batch.images, "real"), latent),
+            "generated": (gan.add_input_noise(generated, "generated"), batch.z),
         }
         real, fake = (
-            nets.discriminator(*pair, key=game.dropout(name)) for name, pair in pairs.items()
+            nets.discriminator(*pair, key=gan.dropout_key(name)) for name, pair in pairs.items()
         )
         return real, fake, generated
 
-    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def discriminator_loss(
+        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> LossAndTerms:
         """Equation 2.35, maximised over D: (x, E(x)) is real, (G(z), z) is not."""
-        game = Game(key, batch.progress, hparams)
-        real, generated, _ = play(nets, batch, game)
-        return game.discriminate(CROSS_ENTROPY, real.logits, generated.logits)
+        gan = GanLoss(key, batch.progress, hparams)
+        real, generated, _ = play(nets, batch, gan)
+        return gan.discriminator_loss(CROSS_ENTROPY, real.logits, generated.logits)
 
-    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """The labels swapped, for G and E together (Donahue et al., section 3.4).
 
         `feature_matching` weighs G's distance ‖f(x, E(x)) − f(G(z), z)‖₂, of pairs that have
         nothing to do with each other; E is not asked for it.
         """
-        game = Game(key, batch.progress, hparams)
-        real, generated, images = play(nets, batch, game)
+        gan = GanLoss(key, batch.progress, hparams)
+        real, generated, images = play(nets, batch, gan)
         terms = {
-            "encoder": game.persuade(CROSS_ENTROPY, real.logits, 0.0),
-            "generator": game.persuade(CROSS_ENTROPY, generated.logits),
+            "encoder": gan.generator_loss(CROSS_ENTROPY, real.logits, 0.0),
+            "generator": gan.generator_loss(CROSS_ENTROPY, generated.logits),
         }
         wanted = jax.lax.stop_gradient(real.features)
         matching = losses.norm(wanted, generated.features).mean()
@@ -92,7 +103,7 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
     D(x, E(x)) to "real"; `discriminator`: D's answer alone.
     """
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
         del key
         latent = encode(nets, images, None)
         reconstruction = nets.generator(latent)
@@ -104,43 +115,51 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
         scores = {
             "features": residual + (1 - weight) * features,
             "cross_entropy": residual + (1 - weight) * cross_entropy,
-            "discriminator": unreal(seen.logits, hparams),
+            "discriminator": logit_score(seen.logits, hparams),
         }
-        return Scored(scores, reconstruction)
+        return MethodOutput(scores, reconstruction)
 
     return score
 
 
-def assemble(config: ml_collections.ConfigDict, encoder: Net, encode: Encode) -> Method:
+def assemble(settings: Settings, encoder: Net, encode: Encode) -> Method:
     """The game of pairs with a given encoder."""
-    data, latent_dim = config.data, config.model.latent_dim
-    image, latent = image_shape(config), (latent_dim,)
+    data, latent_dim = settings.data, settings.model.latent_dim
+    image, latent = image_shape(settings.data), (latent_dim,)
     discriminator_loss, generator_loss = make_losses(encode)
     updates = (
-        Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
-        Update("generator", ("generator", "encoder"), generator_loss, adam(config)),
+        Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
+        Update("generator", ("generator", "encoder"), generator_loss, adam(settings.optim)),
     )
     return Method(
-        name=config.method,
+        name=settings.method,
         nets={
-            "generator": Net(Generator(data.patch_size, data.channels, style(config)), (latent,)),
+            "generator": Net(
+                Generator(data.patch_size, data.channels, layer_settings(settings.model)), (latent,)
+            ),
             "encoder": encoder,
             "discriminator": Net(
-                PairDiscriminator(data.patch_size, style(config)), (image, latent)
+                PairDiscriminator(data.patch_size, layer_settings(settings.model)), (image, latent)
             ),
         },
         latent_dim=latent_dim,
-        phases=(Phase(config.method, config.train.epochs, updates),),
-        hparams=game_hparams(config) | {"feature_matching": config.loss.feature_matching},
-        score=make_score(encode, config.score.reconstruction_weight, config.score.degree),
+        phases=(Phase(settings.method, settings.train.epochs, updates),),
+        hparams=gan_hparams(settings.lr) | {"feature_matching": settings.loss.feature_matching},
+        score=make_score(encode, settings.score.reconstruction_weight, settings.score.degree),
         default_score="features",
         label_symmetric=True,
         sample=generate,
+        encode=lambda nets, images, *_: encode(nets, images, None),
         reconstruct=lambda nets, images: nets.generator(encode(nets, images, None)),
     )
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/bigan.py`."""
-    encoder = Encoder(config.data.patch_size, config.model.latent_dim, style(config), TOWER)
-    return assemble(config, Net(encoder, (image_shape(config),)), encode)
+    encoder = Encoder(
+        settings.data.patch_size,
+        settings.model.latent_dim,
+        layer_settings(settings.model),
+        CONV_STACK,
+    )
+    return assemble(settings, Net(encoder, (image_shape(settings.data),)), encode)

@@ -1,6 +1,6 @@
 """The dense discriminator: trained to find, cell by cell, what was spliced into real crops.
 
-Its own answer is the score. What is spliced in (`semad.splices`) is chosen in
+Its own answer is the score. What is spliced in (`semad.synthetic.splices`) is chosen in
 `config.splices`: each source has a rate, and 0 leaves it out. With `generated`, a generator plays
 against the discriminator, as in CutMix with a discriminator that answers place by place
 (Schönfeld et al. 2020): D learns to find G's samples inside real crops, G to be overlooked
@@ -9,15 +9,23 @@ there, so that D sees samples of every age. Without it no generator exists: the 
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
-from semad import losses, splices
+from semad import losses
+from semad.config.schema import Settings
 from semad.errors import UserError
-from semad.keys import Stream, stream
-from semad.methods.common import Lossed, adam, for_nets, image_shape, learning_rates, style
+from semad.methods.common import (
+    LossAndTerms,
+    adam,
+    for_nets,
+    image_shape,
+    layer_settings,
+    learning_rates,
+)
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.synthetic import splices
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
+from semad.utils.rng import Stream, stream
 
 SOURCES = ("cutpaste", "texture", "generated", "sheet")
 
@@ -26,31 +34,33 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
     """The losses of D and of G; of a batch, each source has a share by its rate."""
     parts = shares(rates, batch_size)
 
-    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def discriminator_loss(
+        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> LossAndTerms:
         """Cross-entropy of every cell with how much of it is foreign."""
         del hparams
         masks = _masks(stream(key, Stream.MASKS), batch.images)
         fillings = []
         for name, part in parts.items():
-            own = stream(stream(key, Stream.FILLINGS), name)
+            source_key = stream(stream(key, Stream.SOURCES), name)
             if name == "generated":
-                fillings.append(fill(nets, own, batch.images[part], masks[part]))
+                fillings.append(fill(nets, source_key, batch.images[part], masks[part]))
             else:
-                fillings.append(splices.FILLINGS[name](own, batch.images, part))
+                fillings.append(splices.SOURCES[name](source_key, batch.images, part))
             if name == "sheet":
-                masks = masks.at[part].multiply(splices.nearer(batch.images[part], fillings[-1]))
+                masks = masks.at[part].multiply(splices.occludes(batch.images[part], fillings[-1]))
         seen = splices.splice(batch.images, jnp.concatenate(fillings), masks)
         target, logits = to_cells(masks), nets.discriminator(seen)
-        found = ((logits > 0) == (target > 0.5)).mean()
-        return losses.cross_entropy(logits, target).mean(), {"right": found}
+        accuracy = ((logits > 0) == (target > 0.5)).mean()
+        return losses.cross_entropy(logits, target).mean(), {"right": accuracy}
 
-    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """D should overlook what G fills in, and it should be near what was there."""
         images = batch.images[parts["generated"]]
         # Both updates of a step are given one key: G is asked about other masks than D.
         key = stream(key, "generator")
         masks = _masks(stream(key, Stream.MASKS), images)
-        generated = fill(nets, stream(key, Stream.FILLINGS), images, masks)
+        generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
         answers = nets.discriminator(splices.splice(images, generated, masks))
         apart = jnp.abs(generated - images).mean(axis=-1)
         terms = {
@@ -100,7 +110,7 @@ def fill(nets: Nets, key: jax.Array, images: jax.Array, masks: jax.Array) -> jax
     return jnp.tanh(nets.generator(images, masks, noise))
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """D's logits at every pixel, and as probabilities; a patch has its highest 3×3 cells' mean."""
     del key, hparams
     logits = nets.discriminator(images)
@@ -110,30 +120,35 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
         means = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, 3, 3), (1, 1, 1), "VALID")
         scores[name] = means.max(axis=(1, 2)) / 9
         maps[name] = to_pixels(values)
-    return Scored(scores, None, maps)
+    return MethodOutput(scores, None, maps)
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/dense_discriminator.py`."""
-    image, plane = image_shape(config), image_shape(config)[:2]
-    rates = config.splices.to_dict()
-    discriminator_loss, generator_loss = make_losses(rates, config.train.batch_size)
-    nets = {"discriminator": Net(DenseDiscriminator(style(config)), (image,))}
-    updates = (Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),)
+    image, plane = image_shape(settings.data), image_shape(settings.data)[:2]
+    rates = dict(settings.splices)
+    discriminator_loss, generator_loss = make_losses(rates, settings.train.batch_size)
+    nets = {"discriminator": Net(DenseDiscriminator(layer_settings(settings.model)), (image,))}
+    updates: tuple[Update, ...] = (
+        Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
+    )
     if rates["generated"]:
         nets["generator"] = Net(
-            Inpainter(config.data.channels, style(config)), (image, plane, plane)
+            Inpainter(settings.data.channels, layer_settings(settings.model)), (image, plane, plane)
         )
-        updates += (Update("generator", ("generator",), generator_loss, adam(config)),)
-    practised = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
+        updates += (Update("generator", ("generator",), generator_loss, adam(settings.optim)),)
+    excluded_families = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
     return Method(
         name="dense_discriminator",
         nets=nets,
         latent_dim=1,  # nothing is drawn from a latent
-        phases=(Phase("splices", config.train.epochs, updates),),
-        hparams=for_nets(learning_rates(config), nets) | {"w_contextual": config.loss.contextual},
+        phases=(Phase("splices", settings.train.epochs, updates),),
+        hparams=for_nets(learning_rates(settings.lr), nets)
+        | {"w_contextual": settings.loss.contextual},
         score=score,
         default_score="discriminator",
         convolutional=True,
-        practised=tuple(family for name, family in practised.items() if rates[name]),
+        excluded_families=tuple(
+            family for name, family in excluded_families.items() if rates[name]
+        ),
     )

@@ -13,13 +13,21 @@ ENCEBGAN and SENCEBGAN start with this game; what they add is in their files.
 """
 
 import jax
-import ml_collections
 
-from semad import adversarial, losses
-from semad.adversarial import WASSERSTEIN, Game, Objective, energy_margin
-from semad.methods.common import Lossed, game_hparams, gan_updates, generate, image_shape, style
+from semad import losses
+from semad.config.schema import Settings
+from semad.losses import adversarial
+from semad.losses.adversarial import WASSERSTEIN, GanLoss, Objective, energy_margin
+from semad.methods.common import (
+    LossAndTerms,
+    gan_hparams,
+    gan_updates,
+    generate,
+    image_shape,
+    layer_settings,
+)
 from semad.nets.autoencoders import Energy, EnergyDiscriminator, EnergyGenerator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
 
 OBJECTIVES = ("margin", "wgan", "wgan_gp")
 
@@ -29,39 +37,41 @@ def energy(images: jax.Array, seen: Energy) -> jax.Array:
     return losses.norm(images, seen.reconstruction)
 
 
-def make_game(name: str, margin: float) -> tuple[Loss, Loss]:
+def make_gan_losses(name: str, margin: float) -> tuple[Loss, Loss]:
     """The losses of D and of G for one of `OBJECTIVES`."""
     objective: Objective = energy_margin(margin) if name == "margin" else WASSERSTEIN
     sign = 1.0 if name == "margin" else -1.0
 
-    def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def discriminator_loss(
+        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> LossAndTerms:
         """Low energy for x, high for G(z)."""
-        game = Game(key, batch.progress, hparams)
-        real = game.show(batch.images, "real")
-        generated = game.show(nets.generator(batch.z), "generated")
+        gan = GanLoss(key, batch.progress, hparams)
+        real = gan.add_input_noise(batch.images, "real")
+        generated = gan.add_input_noise(nets.generator(batch.z), "generated")
         on_real = sign * energy(real, nets.discriminator(real))
         on_generated = sign * energy(generated, nets.discriminator(generated))
-        loss, terms = game.discriminate(objective, on_real, on_generated)
+        loss, terms = gan.discriminator_loss(objective, on_real, on_generated)
         if name == "wgan_gp":
             apart = nets.unrecorded()
-            terms["penalty"] = game.penalty(
+            terms["penalty"] = gan.penalty(
                 lambda images: -energy(images, apart.discriminator(images)), real, generated
             )
             loss += hparams["w_penalty"] * terms["penalty"]
         return loss, terms
 
-    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """Low energy for G(z), and embeddings that pull away from each other.
 
         `w_similarity` weighs ‖Enc(x) − Enc(G(z))‖₂, which SENCEBGAN adds (section 4.4).
         """
-        game = Game(key, batch.progress, hparams)
+        gan = GanLoss(key, batch.progress, hparams)
         generated = nets.generator(batch.z)
-        shown = game.show(generated, "generated")
+        shown = gan.add_input_noise(generated, "generated")
         seen = nets.discriminator(shown)
-        wanted = nets.discriminator(game.show(batch.images, "real")).code
+        wanted = nets.discriminator(gan.add_input_noise(batch.images, "real")).code
         terms = {
-            "adversarial": game.persuade(objective, sign * energy(shown, seen)),
+            "adversarial": gan.generator_loss(objective, sign * energy(shown, seen)),
             "pull_away": adversarial.pull_away(seen.code),
             "similarity": losses.norm(wanted, seen.code).mean(),
         }
@@ -72,12 +82,12 @@ def make_game(name: str, margin: float) -> tuple[Loss, Loss]:
     return discriminator_loss, generator_loss
 
 
-def unreal_energy(images: jax.Array, seen: Energy, hparams: Hparams) -> jax.Array:
+def energy_score(images: jax.Array, seen: Energy, hparams: Hparams) -> jax.Array:
     """D(x), the higher the less real: (N,). With LF, D learnt high energies for real images."""
     return (1 - 2 * hparams["trick_LF"]) * energy(images, seen)
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """The energy, and distances to G(Enc(x)), which no loss makes small; reconstructions by D.
 
     With LF, what D makes of the residual scores `l1`, `l2` and `ssim` has no meaning.
@@ -87,51 +97,57 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
     generated = nets.generator(seen.code)
     again = nets.discriminator(generated).code
     scores = {
-        "energy": unreal_energy(images, seen, hparams),
+        "energy": energy_score(images, seen, hparams),
         "image": losses.norm(images, generated),
         "embedding_l1": losses.norm(seen.code, again, 1),
         "embedding_l2": losses.norm(seen.code, again, 2),
     }
-    return Scored(scores, seen.reconstruction)
+    return MethodOutput(scores, seen.reconstruction)
 
 
-def game_nets(config: ml_collections.ConfigDict) -> dict[str, Net]:
+def gan_nets(settings: Settings) -> dict[str, Net]:
     """Generator and discriminator."""
-    data, latent_dim, look = config.data, config.model.latent_dim, style(config)
+    data, latent_dim, layers = (
+        settings.data,
+        settings.model.latent_dim,
+        layer_settings(settings.model),
+    )
     # With a gradient penalty no image's energy may depend on its neighbours.
-    critic = look._replace(batch_norm=config.loss.objective != "wgan_gp")
+    critic = layers._replace(batch_norm=settings.loss.objective != "wgan_gp")
     judge = EnergyDiscriminator(data.patch_size, data.channels, latent_dim, critic)
     return {
-        "generator": Net(EnergyGenerator(data.patch_size, data.channels, look), ((latent_dim,),)),
-        "discriminator": Net(judge, (image_shape(config),)),
+        "generator": Net(EnergyGenerator(data.patch_size, data.channels, layers), ((latent_dim,),)),
+        "discriminator": Net(judge, (image_shape(settings.data),)),
     }
 
 
-def game_updates(config: ml_collections.ConfigDict) -> tuple[Update, Update]:
+def updates(settings: Settings) -> tuple[Update, Update]:
     """Discriminator, then generator."""
-    return gan_updates(config, make_game(config.loss.objective, config.loss.margin))
+    losses_ = make_gan_losses(settings.loss.objective, settings.loss.margin)
+    return gan_updates(settings.loss, settings.optim, losses_)
 
 
-def hparams(config: ml_collections.ConfigDict) -> dict[str, float]:
+def hparams(settings: Settings) -> dict[str, float]:
     """Learning rates, tricks and the game's weights."""
-    loss = config.loss
-    return game_hparams(config) | {
+    loss = settings.loss
+    return gan_hparams(settings.lr) | {
         "w_penalty": loss.penalty,
         "w_pull_away": loss.pull_away,
-        "w_similarity": loss.get("similarity", 0.0),
+        "w_similarity": dict(loss).get("similarity", 0.0),
     }
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/ebgan.py`."""
     return Method(
         name="ebgan",
-        nets=game_nets(config),
-        latent_dim=config.model.latent_dim,
-        phases=(Phase("ebgan", config.train.epochs, game_updates(config)),),
-        hparams=hparams(config),
+        nets=gan_nets(settings),
+        latent_dim=settings.model.latent_dim,
+        phases=(Phase("ebgan", settings.train.epochs, updates(settings)),),
+        hparams=hparams(settings),
         score=score,
         default_score="energy",
         sample=generate,
+        encode=lambda nets, images, *_: nets.discriminator(images).code,
         reconstruct=lambda nets, images: nets.discriminator(images).reconstruction,
     )

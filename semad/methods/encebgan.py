@@ -16,17 +16,28 @@ latent plus 0.45 of the embedding one.
 from collections.abc import Callable
 
 import jax
-import ml_collections
 
 from semad import losses
+from semad.config.schema import Settings
 from semad.methods import ebgan
-from semad.methods.common import Distance, Lossed, adam, generate, image_shape, rebuild, style
+from semad.methods.common import (
+    Distance,
+    LossAndTerms,
+    adam,
+    encode,
+    generate,
+    image_shape,
+    layer_settings,
+    rebuild,
+)
 from semad.nets.autoencoders import Energy
-from semad.nets.thesis import Encoder, Tower
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.nets.thesis import ConvStackSettings, Encoder
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
 
 # The reconstruction term: the thesis' norm, or a mean that `loss.reconstruction` names.
-DISTANCES: dict[str, Distance] = losses.RESIDUALS | {"l2": losses.norm}
+DISTANCES: dict[str, Distance] = {
+    name: residual.value for name, residual in losses.RESIDUALS.items()
+} | {"l2": losses.norm}
 
 CONSISTENCIES: dict[str, Callable[[Energy], jax.Array]] = {
     "decodings": lambda seen: seen.reconstruction,
@@ -41,14 +52,14 @@ def make_encoder_loss(objective: str, reconstruction: str = "l2") -> Loss:
     """L_E for one of `ENCODER_OBJECTIVES`; `reconstruction` is a key of `DISTANCES`."""
     distance = DISTANCES[reconstruction]
 
-    def by_energy(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def by_energy(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """D(x̂), which says nothing of x."""
         del key, hparams
         rebuilt = rebuild(nets, batch.images)
         terms = {"reconstruction": distance(batch.images, rebuilt).mean()}
         return ebgan.energy(rebuilt, nets.discriminator(rebuilt)).mean(), terms
 
-    def by_consistency(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def by_consistency(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """The reconstruction's distance, and how far apart D sees it."""
         del key
         rebuilt = rebuild(nets, batch.images)
@@ -63,7 +74,7 @@ def make_encoder_loss(objective: str, reconstruction: str = "l2") -> Loss:
     return by_energy if objective == "energy" else by_consistency
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """The scores of section 4.3 and of the thesis' code, and D(x)."""
     del key
     latent = nets.encoder(images)
@@ -74,36 +85,39 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
         "energy": losses.norm(again.reconstruction, seen.reconstruction),
         "latent": losses.norm(latent, again.code),
         "embedding": losses.norm(seen.code, again.code),
-        "discriminator": ebgan.unreal_energy(images, seen, hparams),
+        "discriminator": ebgan.energy_score(images, seen, hparams),
     }
     scores["combination"] = 0.55 * scores["latent"] + 0.45 * scores["embedding"]
-    return Scored(scores, rebuilt)
+    return MethodOutput(scores, rebuilt)
 
 
-def make_encoder(config: ml_collections.ConfigDict) -> Net:
+def make_encoder(settings: Settings) -> Net:
     """Convolutions 5×5 of stride 2 with 64, 128, 256 channels, batch norm but for the first, and a
     dense layer."""
-    data, tower = config.data, Tower(size=5, first_norm=False)
-    encoder = Encoder(data.patch_size, config.model.latent_dim, style(config), tower)
-    return Net(encoder, (image_shape(config),))
+    data, tower = settings.data, ConvStackSettings(size=5, first_norm=False)
+    encoder = Encoder(
+        data.patch_size, settings.model.latent_dim, layer_settings(settings.model), tower
+    )
+    return Net(encoder, (image_shape(settings.data),))
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/encebgan.py`."""
-    loss = make_encoder_loss(config.loss.encoder_objective, config.loss.reconstruction)
-    encoder = Update("encoder", ("encoder",), loss, adam(config))
+    loss = make_encoder_loss(settings.loss.encoder_objective, settings.loss.reconstruction)
+    encoder = Update("encoder", ("encoder",), loss, adam(settings.optim))
     return Method(
         name="encebgan",
-        nets=ebgan.game_nets(config) | {"encoder": make_encoder(config)},
-        latent_dim=config.model.latent_dim,
+        nets=ebgan.gan_nets(settings) | {"encoder": make_encoder(settings)},
+        latent_dim=settings.model.latent_dim,
         phases=(
-            Phase("gan", config.train.epochs, ebgan.game_updates(config)),
-            Phase("encoder", config.train.encoder_epochs, (encoder,)),
+            Phase("gan", settings.train.epochs, ebgan.updates(settings)),
+            Phase("encoder", settings.train.encoder_epochs, (encoder,), "train.encoder_epochs"),
         ),
-        hparams=ebgan.hparams(config) | {"w_consistency": config.loss.consistency},
+        hparams=ebgan.hparams(settings) | {"w_consistency": settings.loss.consistency},
         score=score,
         default_score="image",
         sample=generate,
+        encode=encode,
         reconstruct=rebuild,
         aliases={"A": "image"},
     )

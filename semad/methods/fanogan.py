@@ -15,25 +15,25 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
 from semad import losses
-from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
+from semad.config.schema import Settings
+from semad.losses.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
-    game_hparams,
+    encode,
+    gan_hparams,
     gan_updates,
     generate,
     image_shape,
-    make_game,
+    layer_settings,
+    logit_score,
+    make_gan_losses,
     rebuild,
-    residual,
-    style,
-    unreal,
 )
 from semad.nets.thesis import Discriminator, Encoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
 
 OBJECTIVES = {"gan": CROSS_ENTROPY, "wgan": WASSERSTEIN, "wgan_gp": WASSERSTEIN}
 ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
@@ -42,7 +42,7 @@ ENCODER_OBJECTIVES = ("izi", "izi_f", "ziz")
 def make_encoder_loss(name: str, distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
     """Equation 3.1, 3.2 or 3.3; `distance` is that of images."""
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         del key
         if name == "ziz":
             latent = nets.encoder(nets.generator(batch.z))
@@ -63,54 +63,54 @@ def _feature_distance(nets: Nets, images: jax.Array, rebuilt: jax.Array) -> jax.
     return losses.mean_square(*features)
 
 
-def make_score(kappa: float) -> Score:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """Equation 3.4, its two parts, the latent distance ‖E(x) − E(G(E(x)))‖², and −D(x)."""
-
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-        del key
-        latent = nets.encoder(images)
-        rebuilt = nets.generator(latent)
-        residual = losses.mean_square(images, rebuilt)
-        features = _feature_distance(nets, images, rebuilt)
-        scores = {
-            "anomaly": residual + kappa * features,
-            "features": features,
-            "latent": jnp.square(losses.norm(latent, nets.encoder(rebuilt))),
-            "discriminator": unreal(nets.discriminator(images).logits, hparams),
-        }
-        return Scored(scores, rebuilt)
-
-    return score
+    del key
+    latent = nets.encoder(images)
+    rebuilt = nets.generator(latent)
+    residual = losses.mean_square(images, rebuilt)
+    features = _feature_distance(nets, images, rebuilt)
+    scores = {
+        "anomaly": residual + hparams["kappa"] * features,
+        "features": features,
+        "latent": jnp.square(losses.norm(latent, nets.encoder(rebuilt))),
+        "discriminator": logit_score(nets.discriminator(images).logits, hparams),
+    }
+    return MethodOutput(scores, rebuilt)
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/fanogan.py`."""
-    data, loss, look = config.data, config.loss, style(config)
-    image, latent = image_shape(config), (config.model.latent_dim,)
-    game = make_game(OBJECTIVES[loss.objective], loss.objective == "wgan_gp")
+    data, loss, layers = settings.data, settings.loss, layer_settings(settings.model)
+    image, latent = image_shape(settings.data), (settings.model.latent_dim,)
+    gan = make_gan_losses(OBJECTIVES[loss.objective], loss.objective == "wgan_gp")
     kappa = loss.kappa if loss.encoder_objective == "izi_f" else 0.0
-    encoder_loss = make_encoder_loss(loss.encoder_objective, residual(config))
-    critic = look._replace(batch_norm=loss.objective != "wgan_gp")
+    encoder_loss = make_encoder_loss(
+        loss.encoder_objective, losses.RESIDUALS[settings.loss.reconstruction].value
+    )
+    critic = layers._replace(batch_norm=loss.objective != "wgan_gp")
     return Method(
         name="fanogan",
         nets={
-            "generator": Net(Generator(data.patch_size, data.channels, look), (latent,)),
+            "generator": Net(Generator(data.patch_size, data.channels, layers), (latent,)),
             "discriminator": Net(Discriminator(data.patch_size, critic), (image,)),
-            "encoder": Net(Encoder(data.patch_size, config.model.latent_dim, look), (image,)),
+            "encoder": Net(Encoder(data.patch_size, settings.model.latent_dim, layers), (image,)),
         },
-        latent_dim=config.model.latent_dim,
+        latent_dim=settings.model.latent_dim,
         phases=(
-            Phase("gan", config.train.epochs, gan_updates(config, game)),
+            Phase("gan", settings.train.epochs, gan_updates(loss, settings.optim, gan)),
             Phase(
                 "encoder",
-                config.train.encoder_epochs,
-                (Update("encoder", ("encoder",), encoder_loss, adam(config)),),
+                settings.train.encoder_epochs,
+                (Update("encoder", ("encoder",), encoder_loss, adam(settings.optim)),),
+                "train.encoder_epochs",
             ),
         ),
-        hparams=game_hparams(config) | {"w_penalty": loss.penalty, "kappa": kappa},
-        score=make_score(kappa),
+        hparams=gan_hparams(settings.lr) | {"w_penalty": loss.penalty, "kappa": kappa},
+        score=score,
         default_score="anomaly",
         label_symmetric=loss.objective == "gan",
         sample=generate,
+        encode=encode,
         reconstruct=rebuild,
     )

@@ -18,43 +18,46 @@ over the test set, the best epoch by test AUROC, feature matching inside D's own
 """
 
 import jax
-import ml_collections
 
-from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY, Game
-from semad.keys import Stream, stream
+from semad import losses
+from semad.config.schema import Settings
+from semad.losses import adversarial
+from semad.losses.adversarial import CROSS_ENTROPY, GanLoss
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
-    game_hparams,
+    encode,
+    gan_hparams,
     image_shape,
-    reconstruction_game,
+    layer_settings,
+    logit_score,
+    reconstruction_gan_loss,
     reduced,
-    style,
-    unreal,
+    weighted_sum,
 )
 from semad.nets.autoencoders import Decoder, GanomalyDiscriminator
-from semad.nets.thesis import Encoder, Tower
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Scored, Update
+from semad.nets.thesis import ConvStackSettings, Encoder
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
+from semad.utils.rng import Stream, stream
 
 ADVERSARIAL_TERMS = ("cross_entropy", "features")
 
 
-def _generate(nets: Nets, batch: Batch, game: Game) -> tuple[jax.Array, jax.Array]:
+def _generate(nets: Nets, batch: Batch, gan: GanLoss) -> tuple[jax.Array, jax.Array]:
     """z and x̂ of a training batch."""
-    key = stream(game.key, Stream.DENOISING)
-    noise = game.hparams["noise"] * jax.random.normal(key, batch.images.shape)
-    code = nets.encoder(game.show(batch.images, "input") + noise)
+    key = stream(gan.key, Stream.DENOISING)
+    noise = gan.hparams["noise"] * jax.random.normal(key, batch.images.shape)
+    code = nets.encoder(gan.add_input_noise(batch.images, "input") + noise)
     return code, nets.decoder(code)
 
 
-def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
     """x is real, x̂ is not."""
-    game = reconstruction_game(batch, key, hparams)
-    _, rebuilt = _generate(nets, batch, game)
+    gan = reconstruction_gan_loss(batch, key, hparams)
+    _, rebuilt = _generate(nets, batch, gan)
     on_real = nets.discriminator(batch.images).logits
     on_generated = nets.discriminator(rebuilt).logits
-    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+    return gan.discriminator_loss(CROSS_ENTROPY, on_real, on_generated)
 
 
 def make_generator_loss(
@@ -69,27 +72,28 @@ def make_generator_loss(
     """
     contextual, latent = reduced(reduction, reconstruction)
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = reconstruction_game(batch, key, hparams)
-        code, rebuilt = _generate(nets, batch, game)
-        judgement = nets.discriminator(rebuilt)
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        gan = reconstruction_gan_loss(batch, key, hparams)
+        code, rebuilt = _generate(nets, batch, gan)
+        output = nets.discriminator(rebuilt)
         if adversarial_term == "features":
             wanted = nets.discriminator(batch.images).features
-            adversary = losses.mean_square(wanted, judgement.features).mean()
+            adversary = losses.mean_square(wanted, output.features).mean()
         else:
-            adversary = game.persuade(CROSS_ENTROPY, judgement.logits)
+            adversary = gan.generator_loss(CROSS_ENTROPY, output.logits)
         terms = {
             "adversarial": adversary,
             "contextual": contextual(batch.images, rebuilt).mean(),
             "encoder": latent(code, nets.encoder2(rebuilt)).mean(),
         }
-        total = sum(hparams[f"w_{name}"] * value for name, value in terms.items())
-        return total, terms | {"spread": adversarial.spread(rebuilt, batch.images)}
+        return weighted_sum(hparams, terms), terms | {
+            "spread": adversarial.spread(rebuilt, batch.images)
+        }
 
     return loss
 
 
-def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """Equation 2.95 as a mean, its square, and −D(x)."""
     del key
     code = nets.encoder(images)
@@ -98,39 +102,39 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Sc
     scores = {
         "latent_l1": losses.mean_absolute(code, again),
         "latent_l2": losses.mean_square(code, again),
-        "discriminator": unreal(nets.discriminator(images).logits, hparams),
+        "discriminator": logit_score(nets.discriminator(images).logits, hparams),
     }
-    return Scored(scores, rebuilt)
+    return MethodOutput(scores, rebuilt)
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/ganomaly.py`."""
-    data, latent_dim, image, look = (
-        config.data,
-        config.model.latent_dim,
-        image_shape(config),
-        style(config),
+    data, latent_dim, image, layers = (
+        settings.data,
+        settings.model.latent_dim,
+        image_shape(settings.data),
+        layer_settings(settings.model),
     )
-    norm, loss = config.model.spectral_norm, config.loss
-    tower = Tower(size=5, first_norm=False, spectral=norm)
-    encoder = Encoder(data.patch_size, latent_dim, look, tower)
+    norm, loss = settings.model.spectral_norm, settings.loss
+    tower = ConvStackSettings(size=5, first_norm=False, spectral=norm)
+    encoder = Encoder(data.patch_size, latent_dim, layers, tower)
     generator_loss = make_generator_loss(loss.adversarial_term, loss.reduction, loss.reconstruction)
     generator = ("encoder", "decoder", "encoder2")
     updates = (
-        Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
-        Update("generator", generator, generator_loss, adam(config)),
+        Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
+        Update("generator", generator, generator_loss, adam(settings.optim)),
     )
     return Method(
         name="ganomaly",
         nets={
             "encoder": Net(encoder, (image,)),
-            "decoder": Net(Decoder(data.patch_size, data.channels, look), ((latent_dim,),)),
+            "decoder": Net(Decoder(data.patch_size, data.channels, layers), ((latent_dim,),)),
             "encoder2": Net(encoder, (image,)),
-            "discriminator": Net(GanomalyDiscriminator(data.patch_size, look, norm), (image,)),
+            "discriminator": Net(GanomalyDiscriminator(data.patch_size, layers, norm), (image,)),
         },
         latent_dim=latent_dim,
-        phases=(Phase("ganomaly", config.train.epochs, updates),),
-        hparams=game_hparams(config)
+        phases=(Phase("ganomaly", settings.train.epochs, updates),),
+        hparams=gan_hparams(settings.lr)
         | {
             "noise": loss.noise,
             "w_adversarial": loss.adversarial,
@@ -140,5 +144,6 @@ def build(config: ml_collections.ConfigDict) -> Method:
         score=score,
         default_score="latent_l1",
         label_symmetric=True,
+        encode=encode,
         reconstruct=lambda nets, images: nets.decoder(nets.encoder(images)),
     )

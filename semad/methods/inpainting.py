@@ -12,18 +12,19 @@ and the score `density` is minus its logarithm.
 Four masks hide every pixel once, in an image of any size.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
-from semad.methods.common import Lossed, adam, image_shape, learning_rates, style
+from semad.config.schema import Settings
+from semad.methods.common import LossAndTerms, adam, image_shape, layer_settings, learning_rates
 from semad.nets.dense import Inpainter
 from semad.nets.mixture import GaussianMixture
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Score, Update
 
 _LOG_VARIANCE = (-8.0, 4.0)  # where predictions are held
 _LEAST = 1e-4  # added before logarithms, in squares of grey values of a range of 2
@@ -36,7 +37,7 @@ class Guess(NamedTuple):
     log_variance: jax.Array
 
 
-def lattice(shape: tuple[int, int], block: int, shift: jax.Array) -> jax.Array:
+def lattice(shape: Sequence[int], block: int, shift: jax.Array) -> jax.Array:
     """1 where hidden: (H, W), every other block along both axes, shifted by pixels (2,)."""
     rows, columns = (
         ((jnp.arange(size) + by) // block) % 2 == 0 for size, by in zip(shape, shift, strict=True)
@@ -53,14 +54,14 @@ def guess(nets: Nets, images: jax.Array, masks: jax.Array) -> Guess:
 def make_inpainting_loss(block: int) -> Loss:
     """Minus the Gaussian log likelihood of hidden pixels, without its constant."""
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         del hparams
         count, height, width, channels = batch.images.shape
         shifts = jax.random.randint(key, (count, 2), 0, 2 * block)
         masks = jax.vmap(lambda shift: lattice((height, width), block, shift))(shifts)
-        made = guess(nets, batch.images, masks)
-        residual = jnp.square(batch.images - made.mean)
-        surprise = 0.5 * (made.log_variance + residual * jnp.exp(-made.log_variance))
+        guessed = guess(nets, batch.images, masks)
+        residual = jnp.square(batch.images - guessed.mean)
+        surprise = 0.5 * (guessed.log_variance + residual * jnp.exp(-guessed.log_variance))
         hidden = masks[..., None]
         total = hidden.sum() * channels
         return (surprise * hidden).sum() / total, {"residual": (residual * hidden).sum() / total}
@@ -70,25 +71,25 @@ def make_inpainting_loss(block: int) -> Loss:
 
 def guess_all(nets: Nets, images: jax.Array, block: int) -> Guess:
     """Every pixel guessed once, put together from four masks."""
-    made = Guess(jnp.zeros_like(images), jnp.zeros_like(images))
+    guessed = Guess(jnp.zeros_like(images), jnp.zeros_like(images))
     for shift in product((0, block), repeat=2):
         mask = lattice(images.shape[1:3], block, jnp.array(shift))
         masks = jnp.broadcast_to(mask, images.shape[:3])
         hidden = masks[..., None]
         part = guess(nets, images, masks)
-        made = jax.tree.map(lambda all_, own, h=hidden: all_ + h * own, made, part)
-    return made
+        guessed = jax.tree.map(lambda all_, new, h=hidden: all_ + h * new, guessed, part)
+    return guessed
 
 
-def statistics(images: jax.Array, made: Guess, block: int) -> jax.Array:
+def statistics(images: jax.Array, guessed: Guess, block: int) -> jax.Array:
     """What cells of half a block show, over the block around each: (N, H/cell, W/cell, 6).
 
     Logarithms of the mean squared residual, of the variance that was predicted, of their ratio and
     of the contrast; the mean grey value, and the one that was predicted.
     """
-    residual = jnp.square(images - made.mean)
-    variance = jnp.exp(made.log_variance)
-    planes = (residual, variance, residual / variance, images, jnp.square(images), made.mean)
+    residual = jnp.square(images - guessed.mean)
+    variance = jnp.exp(guessed.log_variance)
+    planes = (residual, variance, residual / variance, images, jnp.square(images), guessed.mean)
     means = [_means(plane.mean(axis=-1), block) for plane in planes]
     contrast = jnp.maximum(means[4] - jnp.square(means[3]), 0)
     logs = [jnp.log(value + _LEAST) for value in (*means[:3], contrast)]
@@ -118,10 +119,10 @@ def _inside(size: int, block: int) -> np.ndarray:
 def make_density_loss(block: int) -> Loss:
     """Minus the mean log density of the statistics of all cells."""
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         del key, hparams
-        found = statistics(batch.images, guess_all(nets, batch.images, block), block)
-        return -nets.density(found.reshape(-1, found.shape[-1])).mean(), {}
+        observed = statistics(batch.images, guess_all(nets, batch.images, block), block)
+        return -nets.density(observed.reshape(-1, observed.shape[-1])).mean(), {}
 
     return loss
 
@@ -129,30 +130,32 @@ def make_density_loss(block: int) -> Loss:
 def make_score(block: int) -> Score:
     """`density`, and `surprise`: minus the logarithm of each pixel's; a patch has the mean."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
         del key, hparams
-        made = guess_all(nets, images, block)
-        found = statistics(images, made, block)
-        cells = -nets.density(found.reshape(-1, found.shape[-1])).reshape(found.shape[:3])
-        variance = jnp.exp(made.log_variance)
-        surprise = 0.5 * (made.log_variance + jnp.square(images - made.mean) / variance)
+        guessed = guess_all(nets, images, block)
+        observed = statistics(images, guessed, block)
+        cells = -nets.density(observed.reshape(-1, observed.shape[-1])).reshape(observed.shape[:3])
+        variance = jnp.exp(guessed.log_variance)
+        surprise = 0.5 * (guessed.log_variance + jnp.square(images - guessed.mean) / variance)
         maps = {
             "density": jax.image.resize(cells, images.shape[:3], "linear"),
             "surprise": surprise.mean(axis=-1),
         }
-        return Scored({name: one.mean(axis=(1, 2)) for name, one in maps.items()}, made.mean, maps)
+        return MethodOutput(
+            {name: values.mean(axis=(1, 2)) for name, values in maps.items()}, guessed.mean, maps
+        )
 
     return score
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/inpainting.py`."""
-    image, block = image_shape(config), config.data.patch_size // 4
-    inpainter = Inpainter(2 * config.data.channels, style(config))
-    density = GaussianMixture(config.model.components, config.model.bn_momentum)
+    image, block = image_shape(settings.data), settings.data.patch_size // 4
+    inpainter = Inpainter(2 * settings.data.channels, layer_settings(settings.model))
+    density = GaussianMixture(settings.model.components, settings.model.bn_momentum)
     updates = (
-        Update("inpainting", ("inpainter",), make_inpainting_loss(block), adam(config)),
-        Update("density", ("density",), make_density_loss(block), adam(config)),
+        Update("inpainting", ("inpainter",), make_inpainting_loss(block), adam(settings.optim)),
+        Update("density", ("density",), make_density_loss(block), adam(settings.optim)),
     )
     return Method(
         name="inpainting",
@@ -162,10 +165,10 @@ def build(config: ml_collections.ConfigDict) -> Method:
         },
         latent_dim=1,  # nothing is drawn from a latent
         phases=(
-            Phase("inpainting", config.train.epochs, updates[:1]),
-            Phase("density", config.train.density_epochs, updates[1:]),
+            Phase("inpainting", settings.train.epochs, updates[:1]),
+            Phase("density", settings.train.density_epochs, updates[1:], "train.density_epochs"),
         ),
-        hparams=learning_rates(config),
+        hparams=learning_rates(settings.lr),
         score=make_score(block),
         default_score="density",
         reconstruct=lambda nets, images: guess_all(nets, images, block).mean,

@@ -26,15 +26,24 @@ The thesis squares its norms, which ranks alike, and prints no λ: 0.75 is what 
 """
 
 import jax
-import ml_collections
 
 from semad import losses
-from semad.adversarial import CROSS_ENTROPY, Game
+from semad.config.schema import Settings
+from semad.losses.adversarial import CROSS_ENTROPY, GanLoss
 from semad.methods import ebgan, encebgan
-from semad.methods.common import Lossed, adam, for_nets, generate, image_shape, rebuild, style
+from semad.methods.common import (
+    LossAndTerms,
+    adam,
+    encode,
+    for_nets,
+    generate,
+    image_shape,
+    layer_settings,
+    rebuild,
+)
 from semad.nets.alad import DiscriminatorXX, DiscriminatorZZ
-from semad.nets.thesis import Judgement
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.nets.thesis import DiscriminatorOutput
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Score, Update
 
 _LAMBDA = 0.75
 _ALIASES = {
@@ -48,19 +57,23 @@ _ALIASES = {
 }
 
 
-def _play_xx(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement]:
-    x = game.show(batch.images, "real")
-    rebuilt = game.show(rebuild(nets, batch.images), "rebuilt")
-    again = game.show(batch.images, "again")
-    real = nets.discriminator_xx(x, again, key=game.dropout("real"))
-    return real, nets.discriminator_xx(x, rebuilt, key=game.dropout("rebuilt"))
+def _play_xx(
+    nets: Nets, batch: Batch, gan: GanLoss
+) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+    x = gan.add_input_noise(batch.images, "real")
+    rebuilt = gan.add_input_noise(rebuild(nets, batch.images), "rebuilt")
+    again = gan.add_input_noise(batch.images, "again")
+    real = nets.discriminator_xx(x, again, key=gan.dropout_key("real"))
+    return real, nets.discriminator_xx(x, rebuilt, key=gan.dropout_key("rebuilt"))
 
 
-def _play_zz(nets: Nets, batch: Batch, game: Game) -> tuple[Judgement, Judgement]:
+def _play_zz(
+    nets: Nets, batch: Batch, gan: GanLoss
+) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     latent = nets.encoder(batch.images)
     again = nets.return_encoder(nets.generator(latent))
-    real = nets.discriminator_zz(latent, latent, key=game.dropout("real"))
-    return real, nets.discriminator_zz(latent, again, key=game.dropout("rebuilt"))
+    real = nets.discriminator_zz(latent, latent, key=gan.dropout_key("real"))
+    return real, nets.discriminator_zz(latent, again, key=gan.dropout_key("rebuilt"))
 
 
 _PLAYS = {"xx": _play_xx, "zz": _play_zz}
@@ -69,27 +82,27 @@ _PLAYS = {"xx": _play_xx, "zz": _play_zz}
 def make_discriminator_loss(pair: str) -> Loss:
     """Cross-entropy of D_xx or D_zz."""
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = Game(key, batch.progress, hparams)
-        real, generated = _PLAYS[pair](nets, batch, game)
-        return game.discriminate(CROSS_ENTROPY, real.logits, generated.logits)
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        gan = GanLoss(key, batch.progress, hparams)
+        real, generated = _PLAYS[pair](nets, batch, gan)
+        return gan.discriminator_loss(CROSS_ENTROPY, real.logits, generated.logits)
 
     return loss
 
 
-def with_game(loss: Loss, pair: str) -> Loss:
-    """An encoder's loss, plus what it costs to be told apart by D_xx or D_zz."""
+def with_pairs(loss: Loss, pair: str) -> Loss:
+    """An encoder's loss, plus the GAN loss of D_xx or D_zz."""
 
-    def total(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        own, terms = loss(nets, batch, key, hparams)
-        game = Game(key, batch.progress, hparams)
-        told = game.persuade(CROSS_ENTROPY, _PLAYS[pair](nets, batch, game)[1].logits)
-        return own + told, terms | {f"adversarial_{pair}": told}
+    def total(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        encoder_loss, terms = loss(nets, batch, key, hparams)
+        gan = GanLoss(key, batch.progress, hparams)
+        told = gan.generator_loss(CROSS_ENTROPY, _PLAYS[pair](nets, batch, gan)[1].logits)
+        return encoder_loss + told, terms | {f"adversarial_{pair}": told}
 
     return total
 
 
-def return_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+def return_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
     """‖E_R(G(E_G(x))) − E_G(x)‖₂."""
     del key, hparams
     latent = nets.encoder(batch.images)
@@ -100,7 +113,7 @@ def return_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> L
 def make_score(xx: bool = False, zz: bool = False) -> Score:
     """The scores of section 4.4, and D(x); `xx` and `zz` say which discriminators joined."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
         first, rebuilt, _ = encebgan.score(nets, images, key, hparams)
         latent = nets.encoder(images)
         again = nets.return_encoder(rebuilt)
@@ -123,7 +136,7 @@ def make_score(xx: bool = False, zz: bool = False) -> Score:
         if zz:
             same, other = (nets.discriminator_zz(latent, z) for z in (latent, again))
             scores["final_6"] = losses.sum_absolute(same.features, other.features)
-        return Scored(scores, rebuilt)
+        return MethodOutput(scores, rebuilt)
 
     return score
 
@@ -133,50 +146,53 @@ def _mixed(first: jax.Array, second: jax.Array) -> jax.Array:
 
 
 def encoder_phase(
-    config: ml_collections.ConfigDict, name: str, encoder: str, epochs: int, loss: Loss, pair: str
+    settings: Settings, name: str, encoder: str, epochs: int, loss: Loss, pair: str
 ) -> Phase:
-    """A phase that trains one encoder, with a discriminator of pairs if the config has it."""
-    judge = f"discriminator_{pair}"
-    if not config.model[f"allow_{pair}"]:
-        return Phase(name, epochs, (Update(encoder, (encoder,), loss, adam(config)),))
-    return Phase(
-        name,
-        epochs,
-        (
-            Update(judge, (judge,), make_discriminator_loss(pair), adam(config)),
-            Update(encoder, (encoder,), with_game(loss, pair), adam(config)),
+    """A phase that trains an encoder, with a discriminator of pairs if the config has it."""
+    discriminator, key = f"discriminator_{pair}", f"train.{name}_epochs"
+    if not getattr(settings.model, f"allow_{pair}"):
+        update = Update(encoder, (encoder,), loss, adam(settings.optim))
+        return Phase(name, epochs, (update,), key)
+    updates = (
+        Update(
+            discriminator, (discriminator,), make_discriminator_loss(pair), adam(settings.optim)
         ),
+        Update(encoder, (encoder,), with_pairs(loss, pair), adam(settings.optim)),
     )
+    return Phase(name, epochs, updates, key)
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/sencebgan.py`."""
-    model, train, look = config.model, config.train, style(config)
-    image, latent = image_shape(config), (model.latent_dim,)
-    encoder = encebgan.make_encoder(config)
-    nets = ebgan.game_nets(config) | {"encoder": encoder, "return_encoder": encoder}
+    model, train, layers = settings.model, settings.train, layer_settings(settings.model)
+    image, latent = image_shape(settings.data), (model.latent_dim,)
+    encoder = encebgan.make_encoder(settings)
+    nets = ebgan.gan_nets(settings) | {"encoder": encoder, "return_encoder": encoder}
     if model.allow_xx:
-        nets["discriminator_xx"] = Net(DiscriminatorXX(look, model.spectral_norm), (image, image))
+        nets["discriminator_xx"] = Net(DiscriminatorXX(layers, model.spectral_norm), (image, image))
     if model.allow_zz:
-        judge = DiscriminatorZZ(look, model.spectral_norm)
+        judge = DiscriminatorZZ(layers, model.spectral_norm)
         nets["discriminator_zz"] = Net(judge, (latent, latent))
-    rates = ebgan.hparams(config) | {"w_consistency": config.loss.consistency}
-    first = encebgan.make_encoder_loss(config.loss.encoder_objective, config.loss.reconstruction)
+    rates = ebgan.hparams(settings) | {"w_consistency": settings.loss.consistency}
+    first = encebgan.make_encoder_loss(
+        settings.loss.encoder_objective, settings.loss.reconstruction
+    )
     return Method(
         name="sencebgan",
         nets=nets,
         latent_dim=model.latent_dim,
         phases=(
-            Phase("gan", train.epochs, ebgan.game_updates(config)),
-            encoder_phase(config, "encoder", "encoder", train.encoder_epochs, first, "xx"),
+            Phase("gan", train.epochs, ebgan.updates(settings)),
+            encoder_phase(settings, "encoder", "encoder", train.encoder_epochs, first, "xx"),
             encoder_phase(
-                config, "return", "return_encoder", train.return_epochs, return_loss, "zz"
+                settings, "return", "return_encoder", train.return_epochs, return_loss, "zz"
             ),
         ),
         hparams=for_nets(rates, nets),
         score=make_score(model.allow_xx, model.allow_zz),
         default_score="final_1",
         sample=generate,
+        encode=encode,
         reconstruct=rebuild,
         aliases=_ALIASES,
     )

@@ -16,53 +16,56 @@ its σ never below 1; soft labels are not flipped.
 """
 
 import jax
-import ml_collections
 
-from semad import adversarial, losses
-from semad.adversarial import CROSS_ENTROPY
+from semad import losses
+from semad.config.schema import Settings
+from semad.losses import adversarial
+from semad.losses.adversarial import CROSS_ENTROPY
 from semad.methods.common import (
-    Lossed,
+    LossAndTerms,
     adam,
-    game_hparams,
+    gan_hparams,
     image_shape,
-    reconstruction_game,
+    layer_settings,
+    logit_score,
+    reconstruction_gan_loss,
     reduced,
-    style,
-    unreal,
+    weighted_sum,
 )
 from semad.nets.autoencoders import UNet
-from semad.nets.thesis import Discriminator, Tower
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.nets.thesis import ConvStackSettings, Discriminator
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Score, Update
 
 _DROPOUT = 0.3  # of the discriminator's features
 
 
-def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+def discriminator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
     """x is real, x̂ is not."""
-    game = reconstruction_game(batch, key, hparams)
-    rebuilt = game.show(nets.generator(batch.images), "rebuilt")
-    on_real = nets.discriminator(batch.images, key=game.dropout("real")).logits
-    on_generated = nets.discriminator(rebuilt, key=game.dropout("rebuilt")).logits
-    return game.discriminate(CROSS_ENTROPY, on_real, on_generated)
+    gan = reconstruction_gan_loss(batch, key, hparams)
+    rebuilt = gan.add_input_noise(nets.generator(batch.images), "rebuilt")
+    on_real = nets.discriminator(batch.images, key=gan.dropout_key("real")).logits
+    on_generated = nets.discriminator(rebuilt, key=gan.dropout_key("rebuilt")).logits
+    return gan.discriminator_loss(CROSS_ENTROPY, on_real, on_generated)
 
 
 def make_generator_loss(reduction: str = "sum", reconstruction: str = "l1") -> Loss:
     """Adversarial, contextual and latent term; see `semad.methods.common.reduced`."""
     contextual, latent = reduced(reduction, reconstruction)
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
-        game = reconstruction_game(batch, key, hparams)
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        gan = reconstruction_gan_loss(batch, key, hparams)
         rebuilt = nets.generator(batch.images)
-        wanted = nets.discriminator(batch.images, key=game.dropout("real")).features
-        shown = game.show(rebuilt, "rebuilt")
-        judgement = nets.discriminator(shown, key=game.dropout("rebuilt"))
+        wanted = nets.discriminator(batch.images, key=gan.dropout_key("real")).features
+        shown = gan.add_input_noise(rebuilt, "rebuilt")
+        output = nets.discriminator(shown, key=gan.dropout_key("rebuilt"))
         terms = {
-            "adversarial": game.persuade(CROSS_ENTROPY, judgement.logits),
+            "adversarial": gan.generator_loss(CROSS_ENTROPY, output.logits),
             "contextual": contextual(batch.images, rebuilt).mean(),
-            "latent": latent(wanted, judgement.features).mean(),
+            "latent": latent(wanted, output.features).mean(),
         }
-        total = sum(hparams[f"w_{name}"] * value for name, value in terms.items())
-        return total, terms | {"spread": adversarial.spread(rebuilt, batch.images)}
+        return weighted_sum(hparams, terms), terms | {
+            "spread": adversarial.spread(rebuilt, batch.images)
+        }
 
     return loss
 
@@ -70,44 +73,51 @@ def make_generator_loss(reduction: str = "sum", reconstruction: str = "l1") -> L
 def make_score(weight: float) -> Score:
     """Equation 2.97, where `weight` is λ; its features; and −D(x)."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
         del key
         rebuilt = nets.generator(images)
         pixels = losses.mean_square(images, rebuilt)
         seen = nets.discriminator(images)
         features = losses.mean_square(seen.features, nets.discriminator(rebuilt).features)
         total = weight * pixels + (1 - weight) * features
-        answer = unreal(seen.logits, hparams)
-        return Scored({"anomaly": total, "features": features, "discriminator": answer}, rebuilt)
+        answer = logit_score(seen.logits, hparams)
+        return MethodOutput(
+            {"anomaly": total, "features": features, "discriminator": answer}, rebuilt
+        )
 
     return score
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/skip_ganomaly.py`."""
-    data, image = config.data, image_shape(config)
-    generator_loss = make_generator_loss(config.loss.reduction, config.loss.reconstruction)
-    discriminator = Discriminator(data.patch_size, style(config), Tower(size=5), dropout=_DROPOUT)
+    data, image = settings.data, image_shape(settings.data)
+    generator_loss = make_generator_loss(settings.loss.reduction, settings.loss.reconstruction)
+    discriminator = Discriminator(
+        data.patch_size, layer_settings(settings.model), ConvStackSettings(size=5), dropout=_DROPOUT
+    )
     updates = (
-        Update("discriminator", ("discriminator",), discriminator_loss, adam(config)),
-        Update("generator", ("generator",), generator_loss, adam(config)),
+        Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
+        Update("generator", ("generator",), generator_loss, adam(settings.optim)),
     )
     return Method(
         name="skip_ganomaly",
         nets={
-            "generator": Net(UNet(data.patch_size, data.channels, style(config)), (image,)),
+            "generator": Net(
+                UNet(data.patch_size, data.channels, layer_settings(settings.model)), (image,)
+            ),
             "discriminator": Net(discriminator, (image,)),
         },
-        latent_dim=config.model.latent_dim,
-        phases=(Phase("skip_ganomaly", config.train.epochs, updates),),
-        hparams=game_hparams(config)
+        latent_dim=settings.model.latent_dim,
+        phases=(Phase("skip_ganomaly", settings.train.epochs, updates),),
+        hparams=gan_hparams(settings.lr)
         | {
-            "w_adversarial": config.loss.adversarial,
-            "w_contextual": config.loss.contextual,
-            "w_latent": config.loss.latent,
+            "w_adversarial": settings.loss.adversarial,
+            "w_contextual": settings.loss.contextual,
+            "w_latent": settings.loss.latent,
         },
-        score=make_score(config.score.reconstruction_weight),
+        score=make_score(settings.score.reconstruction_weight),
         default_score="anomaly",
         label_symmetric=True,
+        encode=lambda nets, images, *_: nets.discriminator(images).features,
         reconstruct=lambda nets, images: nets.generator(images),
     )

@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 
+from semad import losses
+from semad.config.schema import Settings
 from semad.methods import ali
-from semad.methods.common import Lossed, adam, image_shape, learning_rates, residual, style
+from semad.methods.common import LossAndTerms, adam, image_shape, layer_settings, learning_rates
 from semad.nets.thesis import Gaussian, GaussianEncoder, Generator
-from semad.types import Batch, Hparams, Loss, Method, Net, Nets, Phase, Score, Scored, Update
+from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Score, Update
 
 
 def divergence(code: Gaussian) -> jax.Array:
@@ -27,7 +28,7 @@ def divergence(code: Gaussian) -> jax.Array:
 def make_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
     """The bound, with any distance of images for the mean square."""
 
-    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> Lossed:
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         code = nets.encoder(batch.images)
         rebuilt = nets.decoder(ali.draw(code, key))
         terms = {
@@ -39,27 +40,36 @@ def make_loss(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Loss:
     return loss
 
 
-def make_score(beta: float, distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Score:
+def make_score(distance: Callable[[jax.Array, jax.Array], jax.Array]) -> Score:
     """The bound at z = μ, and its divergence."""
 
-    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Scored:
-        del key, hparams
+    def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
+        del key
         code = nets.encoder(images)
         rebuilt = nets.decoder(code.mean)
         apart = divergence(code) / images[0].size
-        scores = {"elbo": distance(images, rebuilt) + beta * apart, "divergence": apart}
-        return Scored(scores, rebuilt)
+        scores = {"elbo": distance(images, rebuilt) + hparams["beta"] * apart, "divergence": apart}
+        return MethodOutput(scores, rebuilt)
 
     return score
 
 
-def build(config: ml_collections.ConfigDict) -> Method:
+def build(settings: Settings) -> Method:
     """The method for a config of `configs/vae.py`."""
-    data, latent_dim, look = config.data, config.model.latent_dim, style(config)
-    image = image_shape(config)
-    encoder = GaussianEncoder(data.patch_size, latent_dim, look)
-    decoder = Generator(data.patch_size, data.channels, look)
-    update = Update("vae", ("encoder", "decoder"), make_loss(residual(config)), adam(config))
+    data, latent_dim, layers = (
+        settings.data,
+        settings.model.latent_dim,
+        layer_settings(settings.model),
+    )
+    image = image_shape(settings.data)
+    encoder = GaussianEncoder(data.patch_size, latent_dim, layers)
+    decoder = Generator(data.patch_size, data.channels, layers)
+    update = Update(
+        "vae",
+        ("encoder", "decoder"),
+        make_loss(losses.RESIDUALS[settings.loss.reconstruction].value),
+        adam(settings.optim),
+    )
     return Method(
         name="vae",
         nets={
@@ -67,10 +77,11 @@ def build(config: ml_collections.ConfigDict) -> Method:
             "decoder": Net(decoder, ((latent_dim,),)),
         },
         latent_dim=latent_dim,
-        phases=(Phase("vae", config.train.epochs, (update,)),),
-        hparams=learning_rates(config) | {"beta": config.loss.beta},
-        score=make_score(config.loss.beta, residual(config)),
+        phases=(Phase("vae", settings.train.epochs, (update,)),),
+        hparams=learning_rates(settings.lr) | {"beta": settings.loss.beta},
+        score=make_score(losses.RESIDUALS[settings.loss.reconstruction].value),
         default_score="elbo",
         sample=lambda nets, z: nets.decoder(z),
+        encode=lambda nets, images, *_: nets.encoder(images).mean,
         reconstruct=lambda nets, images: nets.decoder(nets.encoder(images).mean),
     )

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semad.nets.layers import Conv, Style
-from semad.nets.thesis import ConvTower, Encoder, Judgement, Tower, levels
+from semad.nets.layers import Conv, LayerSettings
+from semad.nets.thesis import ConvStackSettings, ConvTower, DiscriminatorOutput, Encoder, levels
 
 
 def halvings(patch_size: int) -> int:
@@ -29,7 +29,7 @@ class Decoder(nn.Module):
 
     patch_size: int
     channels: int
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool) -> jax.Array:
@@ -50,17 +50,17 @@ class GanomalyDiscriminator(nn.Module):
     """
 
     patch_size: int
-    style: Style
+    style: LayerSettings
     spectral: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> Judgement:
-        """Images (N, P, P, C) -> Judgement."""
-        tower = Tower(size=5, spectral=self.spectral)
+    def __call__(self, x: jax.Array, train: bool) -> DiscriminatorOutput:
+        """Images (N, P, P, C) -> DiscriminatorOutput."""
+        tower = ConvStackSettings(size=5, spectral=self.spectral)
         features = self.style.normalise(
             ConvTower(self.patch_size, self.style, tower)(x, train), train
         )
-        return Judgement(self.style.dense(1)(features)[:, 0], features)
+        return DiscriminatorOutput(self.style.dense(1)(features)[:, 0], features)
 
 
 class EnergyGenerator(nn.Module):
@@ -74,7 +74,7 @@ class EnergyGenerator(nn.Module):
 
     patch_size: int
     channels: int
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool) -> jax.Array:
@@ -111,12 +111,12 @@ class EnergyDiscriminator(nn.Module):
     patch_size: int
     channels: int
     latent_dim: int
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> Energy:
         """Images (N, P, P, C) -> Energy."""
-        tower = Tower(size=5, first=32, first_norm=False, spectral=True)
+        tower = ConvStackSettings(size=5, first=32, first_norm=False, spectral=True)
         code = Encoder(self.patch_size, self.latent_dim, self.style, tower)(x, train)
         relu = self.style._replace(slope=0.0)
         y = code[:, None, None, :]
@@ -136,7 +136,7 @@ class UNet(nn.Module):
 
     patch_size: int
     channels: int
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:

@@ -3,7 +3,7 @@
 XLA's CPU backend runs any convolution inside a compiled loop several times slower than matmuls,
 and large or transposed ones outside of it somewhat slower; an accelerator prefers the native
 operation. So there are three forms, exact and equal to rounding: `native`; `matmul`; and `mixed`,
-native but for the forward pass of transposed convolutions. `semad.backend` chooses.
+native but for the forward pass of transposed convolutions. `semad.utils.backend` chooses.
 Images are NHWC, kernels HWIO.
 """
 
@@ -44,8 +44,8 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> j
     if stride == 2 and height % 2 == width % 2 == 0 and _minimal(kernel, height // 2, width // 2):
         # The transpose of the transposed convolution with the turned kernel.
         turned = _turned(kernel)
-        out = jax.ShapeDtypeStruct((n, height // 2, width // 2, kernel.shape[3]), x.dtype)
-        return jax.linear_transpose(lambda y: _double_minimal(y, turned), out)(x)[0]
+        small = jax.ShapeDtypeStruct((n, height // 2, width // 2, kernel.shape[3]), x.dtype)
+        return jax.linear_transpose(lambda y: _double_minimal(y, turned), small)(x)[0]
     h, h_pads = _conv_pads(height, kernel.shape[0], stride)
     w, w_pads = _conv_pads(width, kernel.shape[1], stride)
     x = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semad.nets.layers import Conv, Style
+from semad.nets.layers import Conv, LayerSettings
 
 CELL_PIXELS = 4
 """Height and width of a cell, of which a discriminator judges each."""
@@ -20,7 +20,7 @@ class DenseUNet(nn.Module):
 
     features: int
     finest: int
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -48,7 +48,7 @@ class DenseDiscriminator(nn.Module):
     maps are smoothed, and cost a sixteenth of pixels.
     """
 
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -63,7 +63,7 @@ class Inpainter(nn.Module):
     """
 
     features: int
-    style: Style
+    style: LayerSettings
 
     @nn.compact
     def __call__(

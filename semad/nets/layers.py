@@ -10,8 +10,8 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 
-from semad import backend
 from semad.nets import conv
+from semad.utils import backend
 
 INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
     "normal": nn.initializers.normal(0.02),  # DCGAN (Radford et al. 2016)
@@ -19,7 +19,7 @@ INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
 }
 
 
-class Style(NamedTuple):
+class LayerSettings(NamedTuple):
     """What all layers of a network share; `configs/common.py` holds the values.
 
     Attributes:
@@ -82,7 +82,7 @@ class Conv(nn.Module):
     features: int
     size: int
     stride: int
-    style: Style
+    style: LayerSettings
     transposed: bool = False
 
     @nn.compact

@@ -11,12 +11,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from semad.nets.layers import Conv, Style, spectral
+from semad.nets.layers import Conv, LayerSettings, spectral
 
 PATCH_SIZES = (16, 32, 64, 128)
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """A discriminator's answer: logits (N,), and the features (N, F) before its last layer."""
 
     logits: jax.Array
@@ -36,7 +36,7 @@ class Generator(nn.Module):
 
     patch_size: int
     channels: int
-    style: Style
+    style: LayerSettings
     last_size: int = 5
 
     @nn.compact
@@ -52,7 +52,7 @@ class Generator(nn.Module):
         return jnp.tanh(Conv(self.channels, self.last_size, 1, style, transposed=True)(x))
 
 
-class Tower(NamedTuple):
+class ConvStackSettings(NamedTuple):
     """What tells one tower of convolutions of stride 2 from another; the defaults are table A1's.
 
     Attributes:
@@ -76,8 +76,8 @@ class ConvTower(nn.Module):
     """Convolutions of stride 2: images (N, P, P, C) -> flat features of the last one."""
 
     patch_size: int
-    style: Style
-    tower: Tower = Tower()
+    style: LayerSettings
+    tower: ConvStackSettings = ConvStackSettings()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -96,16 +96,16 @@ class Discriminator(nn.Module):
     """Discriminator of table A1, by default; the sigmoid is left to the loss."""
 
     patch_size: int
-    style: Style
-    tower: Tower = Tower()
+    style: LayerSettings
+    tower: ConvStackSettings = ConvStackSettings()
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> Judgement:
-        """Images (N, P, P, C) -> Judgement; the features are those of the conv tower."""
+    def __call__(self, x: jax.Array, train: bool) -> DiscriminatorOutput:
+        """Images (N, P, P, C) -> DiscriminatorOutput; the features are those of the conv tower."""
         features = ConvTower(self.patch_size, self.style, self.tower)(x, train)
         features = self.style.drop(features, self.dropout, train)
-        return Judgement(self.style.dense(1)(features)[:, 0], features)
+        return DiscriminatorOutput(self.style.dense(1)(features)[:, 0], features)
 
 
 class Encoder(nn.Module):
@@ -113,8 +113,8 @@ class Encoder(nn.Module):
 
     patch_size: int
     latent_dim: int
-    style: Style
-    tower: Tower = Tower()
+    style: LayerSettings
+    tower: ConvStackSettings = ConvStackSettings()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -135,8 +135,8 @@ class GaussianEncoder(nn.Module):
 
     patch_size: int
     latent_dim: int
-    style: Style
-    tower: Tower = Tower()
+    style: LayerSettings
+    tower: ConvStackSettings = ConvStackSettings()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> Gaussian:
@@ -156,14 +156,16 @@ class PairDiscriminator(nn.Module):
     """
 
     patch_size: int
-    style: Style
+    style: LayerSettings
     dropout: float = 0.5
 
     @nn.compact
-    def __call__(self, x: jax.Array, z: jax.Array, train: bool) -> Judgement:
-        """Images (N, P, P, C) and latents (N, latent) -> Judgement."""
+    def __call__(self, x: jax.Array, z: jax.Array, train: bool) -> DiscriminatorOutput:
+        """Images (N, P, P, C) and latents (N, latent) -> DiscriminatorOutput."""
         style = self.style._replace(batch_norm=False)
-        image = ConvTower(self.patch_size, style, Tower(more=-1, dropout=self.dropout))(x, train)
+        image = ConvTower(self.patch_size, style, ConvStackSettings(more=-1, dropout=self.dropout))(
+            x, train
+        )
 
         def hidden(x: jax.Array, features: int) -> jax.Array:
             x = style.activate(style.dense(style.features(features))(x))
@@ -171,4 +173,4 @@ class PairDiscriminator(nn.Module):
 
         both = jnp.concatenate([image, hidden(z, 512)], axis=1)
         features = hidden(both, 1024)
-        return Judgement(style.dense(1)(features)[:, 0], features)
+        return DiscriminatorOutput(style.dense(1)(features)[:, 0], features)

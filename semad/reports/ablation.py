@@ -15,7 +15,7 @@ COLUMNS = {
 }
 
 Report = dict[str, Any]
-"""What experiments/ablation.py writes; `rows` as `semad.evaluation.statistics.compare` has them."""
+"""What experiments/ablation.py writes; `rows` as `semad.metrics.statistics.compare` has them."""
 
 
 def title(tricks: str) -> str:
@@ -65,13 +65,13 @@ def comma_separated(report: Report) -> str:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     flat = {"row": row["name"], "seeds": row["seeds"]}
     for key in (*COLUMNS, "average_precision"):
-        one = row[key]
-        flat |= {key: one["mean"], f"{key}_std": one["std"]}
-        flat |= _ends(key, one["interval"])
-        if found := one.get("difference"):
-            flat[f"{key}_difference"] = found["value"]
-            flat |= _ends(f"{key}_difference", found["interval"])
-            flat[f"{key}_p_holm"] = found.get("p_holm")
+        metric = row[key]
+        flat |= {key: metric["mean"], f"{key}_std": metric["std"]}
+        flat |= _ends(key, metric["interval"])
+        if difference := metric.get("difference"):
+            flat[f"{key}_difference"] = difference["value"]
+            flat |= _ends(f"{key}_difference", difference["interval"])
+            flat[f"{key}_p_holm"] = difference.get("p_holm")
     return flat | {f"transductive_{key}": value for key, value in row["transductive"].items()}
 
 
@@ -84,16 +84,21 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _spread(one: dict[str, Any], sign: str = "±") -> str:
-    return f"{one['mean']:.3f}" + ("" if one["std"] is None else f" {sign} {one['std']:.3f}")
+def _spread(metric: dict[str, Any], sign: str = "±") -> str:
+    return f"{metric['mean']:.3f}" + (
+        "" if metric["std"] is None else f" {sign} {metric['std']:.3f}"
+    )
 
 
-def _difference(one: dict[str, Any]) -> list[str]:
-    found = one.get("difference")
-    if not found or not found["interval"]:
+def _difference(metric: dict[str, Any]) -> list[str]:
+    difference = metric.get("difference")
+    if not difference or not difference["interval"]:
         return ["–", "–"]
-    low, high = found["interval"]
-    return [f"{found['value']:+.3f} ({low:+.3f} to {high:+.3f})", f"{found['p_holm']:.3f}"]
+    low, high = difference["interval"]
+    return [
+        f"{difference['value']:+.3f} ({low:+.3f} to {high:+.3f})",
+        f"{difference['p_holm']:.3f}",
+    ]
 
 
 def _figures(values: dict[str, float]) -> list[str]:

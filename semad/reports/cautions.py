@@ -12,46 +12,46 @@ LEAST_SPREAD = 0.1
 
 def cautions(result: dict[str, Any]) -> list[str]:
     """Of an evaluation; `result` is what metrics.json holds."""
-    found = []
+    sentences = []
     if names := unbeaten(result):
         verb = "learns" if len(names) == 1 else "learn"
-        found.append(
+        sentences.append(
             f"Not clearly better (by {MARGIN} AUROC) than {' and '.join(names)}, which {verb} "
             "nothing: this result is no detection.".replace("_", " ")
         )
     spreads = result.get("reconstruction_spread") or []
     if spreads and min(spreads) < LEAST_SPREAD:
-        found.append(
+        sentences.append(
             f"Reconstructions hardly depend on what they rebuild (spread {min(spreads):.2g}, where "
             "that of the patches is 1): residual scores are those of a constant image."
         )
     if result["config"]["score"]["threshold_rule"] == "transductive":
-        found.append("The threshold was taken from the test scores themselves.")
+        sentences.append("The threshold was taken from the test scores themselves.")
     if result["n_test"] < result["n_available"]:
-        found.append(
+        sentences.append(
             f"Only {result['n_test']:,} of {result['n_available']:,} were scored, a seeded subset."
         )
     if "members" not in result:
-        found.append("One seed only: another seed may give other figures.")
-    return found + calibration_cautions(result.get("calibration"))
+        sentences.append("One seed only: another seed may give other figures.")
+    return sentences + calibration_cautions(result.get("calibration"))
 
 
 def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
     """Of thresholds; `calibration` as `semad.scoring.thresholds.calibrate` has it."""
     if not calibration:
         return []
-    found = []
+    sentences = []
     rate, lowest = calibration["rate"], calibration.get("lowest_rate", 0)
     part = calibration.get("part", 1)
     what = "held-out normal images" if part == 1 else "held-out parts of normal images"
     if rate < lowest:
-        found.append(
+        sentences.append(
             f"With {calibration['images']} {what}, no rate of false alarms among images below "
             f"{100 * lowest:.0f} % can be promised, though {100 * rate:g} % was asked for; more "
             "normal images (whole ones are held out from ten on) would mend that."
         )
     elif part < 1:
-        found.append(
+        sentences.append(
             f"The images' threshold comes from {what}, as if a whole image were "
             f"{1 / part:.1f} such parts that have nothing to do with each other."
         )
@@ -60,17 +60,17 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
         asked = calibration.get("pixel_rate", rate) if name == "pixel" else rate
         if test and test["interval"] and not test["interval"][0] <= asked <= test["interval"][1]:
             low, high = (100 * end for end in test["interval"])
-            found.append(
+            sentences.append(
                 f"On test images without a defect {100 * test['achieved']:.3g} % of the {name}s "
                 f"are above the threshold (95 % interval {low:.3g} to {high:.3g} %), where "
                 f"{100 * asked:g} % was asked for."
             )
-    return found
+    return sentences
 
 
 def unbeaten(result: dict[str, Any]) -> list[str]:
     """Baselines that the method does not beat clearly."""
-    own = result["auroc"]
-    if own is None:
+    auroc = result["auroc"]
+    if auroc is None:
         return []
-    return [name for name, value in result["baselines"].items() if value["auroc"] + MARGIN > own]
+    return [name for name, value in result["baselines"].items() if value["auroc"] + MARGIN > auroc]

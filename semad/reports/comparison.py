@@ -5,8 +5,8 @@ from typing import Any
 
 def markdown(report: dict[str, Any]) -> str:
     """A line per row of experiments/compare.py; in bold what is beyond noise from the reference."""
-    head = ("system", "score", "AUROC", "95 % over images", f"− {report['reference']}")
-    head += ("p (Holm)", "average precision", "F1", "parameters", "steps", "training, s")
+    head = ["system", "score", "AUROC", "95 % over images", f"− {report['reference']}"]
+    head += ["p (Holm)", "average precision", "F1", "parameters", "steps", "training, s"]
     lines = [_line(head), _line(("---",) * len(head))]
     lines += [_line(_row(row)) for row in report["rows"]]
     return "\n".join(lines) + "\n"
@@ -15,11 +15,11 @@ def markdown(report: dict[str, Any]) -> str:
 def _row(row: dict[str, Any]) -> list[str]:
     name = row["name"].replace("_", " ") + (" †" if row.get("elsewhere") else "")
     difference, p = "–", "–"
-    if (found := row["auroc"].get("difference")) and found["interval"]:
-        low, high = found["interval"]
-        difference = f"{found['value']:+.3f} ({low:+.3f} to {high:+.3f})"
-        p = f"{found['p_holm']:.3f}"
-        if found["p_holm"] < 0.05:
+    if (compared := row["auroc"].get("difference")) and compared["interval"]:
+        low, high = compared["interval"]
+        difference = f"{compared['value']:+.3f} ({low:+.3f} to {high:+.3f})"
+        p = f"{compared['p_holm']:.3f}"
+        if compared["p_holm"] < 0.05:
             difference = f"**{difference}**"
     low, high = row["auroc"]["interval"]
     counts = [f"{row[key]:,.0f}" if key in row else "–" for key in _COUNTS]
@@ -32,8 +32,8 @@ def _row(row: dict[str, Any]) -> list[str]:
 _COUNTS = ("parameters", "steps", "training_seconds")
 
 
-def _spread(one: dict[str, Any]) -> str:
-    return f"{one['mean']:.3f}" + ("" if one["std"] is None else f" ± {one['std']:.3f}")
+def _spread(metric: dict[str, Any]) -> str:
+    return f"{metric['mean']:.3f}" + ("" if metric["std"] is None else f" ± {metric['std']:.3f}")
 
 
 def _line(cells: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from semad.files import write_text
+from semad.utils.files import write_text
 
 
 def format_figure(value: float | None) -> str:

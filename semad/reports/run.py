@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ml_collections
-
-from semad import config as configs
-from semad.evaluation import figures
+from semad import plots
+from semad.config.schema import Settings
+from semad.config.settings import flatten, nest
 from semad.reports.cautions import cautions
 from semad.reports.render import data_uri, write_page
+from semad.utils.versions import versions
 
 _FIGURES = {
     "roc": "ROC curves: the score, and the baselines that learn nothing.",
@@ -26,7 +26,7 @@ _WIDE = {
 
 def write_report(
     workdir: Path,
-    config: ml_collections.ConfigDict,
+    settings: Settings,
     result: dict[str, Any] | None = None,
     folder: Path | None = None,
     output: Path | None = None,
@@ -35,7 +35,7 @@ def write_report(
 
     Args:
       workdir: of the run.
-      config: of the run.
+      settings: of the run.
       result: what metrics.json holds; None after training alone, which keeps what the newest
         evaluation says, if there was one.
       folder: of the evaluation, with its figures.
@@ -48,14 +48,14 @@ def write_report(
     pictures = {name: data_uri(path.read_bytes()) for name, path in paths.items() if path.is_file()}
     if log:
         buffer = io.BytesIO()
-        figures.training(buffer, log)
+        plots.training(buffer, log)
         pictures["training"] = data_uri(buffer.getvalue())
     write_page(
         (output or workdir) / "report.html",
         "run.html.j2",
-        config=config.to_dict(),
-        settings=configs.flatten(config),
-        versions=configs.versions(),
+        config=nest(flatten(settings)),
+        settings=flatten(settings),
+        versions=versions(),
         log=log[-1] if log else None,
         result=result,
         cautions=cautions(result) if result else [],

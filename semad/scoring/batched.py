@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
-from semad import backend, losses
+from semad import losses
 from semad.data.normalisation import normalise
 from semad.errors import UserError
 from semad.types import Hparams, Method, Weights
@@ -19,7 +18,10 @@ _FLIPS = ((), (1,), (2,), (1, 2))
 """Axes of (N, P, P, C) along which a patch is mirrored, the patch itself first."""
 
 
-class Evidence(NamedTuple):
+ArrayT = TypeVar("ArrayT", jax.Array, np.ndarray)
+
+
+class PatchScores(NamedTuple, Generic[ArrayT]):
     """What a method says of N patches.
 
     Attributes:
@@ -28,13 +30,13 @@ class Evidence(NamedTuple):
       reconstructions: (N, P, P, C), normalised as what they rebuild; or None.
     """
 
-    scores: dict[str, jax.Array]
-    maps: dict[str, jax.Array]
-    reconstructions: jax.Array | None
+    scores: dict[str, ArrayT]
+    maps: dict[str, ArrayT]
+    reconstructions: ArrayT | None
 
 
-class Scoring(NamedTuple):
-    """The member that scores.
+class ScoringState(NamedTuple):
+    """A member of a population, as it scores.
 
     Attributes:
       weights: those used at test time.
@@ -47,10 +49,13 @@ class Scoring(NamedTuple):
     key: jax.Array
 
 
-Scorer = Callable[..., Evidence]
-"""(member, patches (N, P, P, C) of integers, absent=None) -> Evidence, compiled for one N.
+ScoringStates = ScoringState | Sequence[ScoringState] | None
+"""One member, several for an `ensemble`, or none for a scorer without weights."""
 
-The member is a `Scoring`, or a sequence of them for a scorer by several `together`. `absent`, bool
+Scorer = Callable[..., PatchScores[jax.Array]]
+"""(member, patches (N, P, P, C) of integers, absent=None) -> PatchScores, compiled for one N.
+
+The member is a `ScoringState`, or a sequence of them for an `ensemble`. `absent`, bool
 (N,), says which patches only fill up the call: what is said of them counts for nothing, and a
 system that searches does not search for them.
 """
@@ -66,44 +71,52 @@ def make_scorer(method: Method, maps: bool = False) -> Scorer:
     """
 
     @jax.jit
-    def score(member: Scoring, patches: jax.Array, absent: jax.Array | None = None) -> Evidence:
-        see = partial(_evidence, method, maps, member)
+    def score(
+        member: ScoringState, patches: jax.Array, absent: jax.Array | None = None
+    ) -> PatchScores[jax.Array]:
+        score_view = partial(_patch_scores, method, maps, member)
         images = normalise(patches, method.normalisation)
         if absent is not None and method.searches:
             images = jnp.where(absent[:, None, None, None], jnp.nan, images)
-        return _mean_over_flips(see, images) if method.flips else see(images)
+        return _mean_over_flips(score_view, images) if method.flips else score_view(images)
 
     return score
 
 
-def _mean_over_flips(see: Callable[[jax.Array], Evidence], images: jax.Array) -> Evidence:
+def _mean_over_flips(
+    score_view: Callable[[jax.Array], PatchScores[jax.Array]], images: jax.Array
+) -> PatchScores[jax.Array]:
     views = []
     for axes in _FLIPS:
-        view = see(jnp.flip(images, axes))
+        view = score_view(jnp.flip(images, axes))
         maps = {name: jnp.flip(values, axes) for name, values in view.maps.items()}
         views.append(view._replace(maps=maps))
     return _mean(views)._replace(reconstructions=views[0].reconstructions)
 
 
-def _mean(parts: Sequence[Evidence]) -> Evidence:
+def _mean(parts: Sequence[PatchScores[jax.Array]]) -> PatchScores[jax.Array]:
     return jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *parts)
 
 
-def _evidence(method: Method, maps: bool, member: Scoring, images: jax.Array) -> Evidence:
+def _patch_scores(
+    method: Method, maps: bool, member: ScoringState, images: jax.Array
+) -> PatchScores[jax.Array]:
     """What a method says of normalised images (N, P, P, C) as they are."""
-    own, rebuilt, pixels = method.score(
+    scores, rebuilt, pixels = method.score(
         method.bind(member.weights), images, member.key, member.hparams
     )
-    residuals = losses.RESIDUALS if rebuilt is not None else {}
-    scores = {name: distance(images, rebuilt) for name, distance in residuals.items()}
+    if rebuilt is None:
+        return PatchScores(dict(scores), dict(pixels or {}) if maps else {}, None)
+    residuals = losses.RESIDUALS.items()
+    everything = {name: residual.value(images, rebuilt) for name, residual in residuals}
+    everything |= scores
     if not maps:
-        return Evidence(scores | own, {}, rebuilt)
-    functions = {name: losses.RESIDUAL_MAPS[name] for name in residuals}
-    every = {name: function(images, rebuilt) for name, function in functions.items()}
-    return Evidence(scores | own, every | (pixels or {}), rebuilt)
+        return PatchScores(everything, {}, rebuilt)
+    dense = {name: residual.map(images, rebuilt) for name, residual in residuals}
+    return PatchScores(everything, dense | dict(pixels or {}), rebuilt)
 
 
-def together(scorer: Scorer) -> Scorer:
+def ensemble(scorer: Scorer) -> Scorer:
     """A scorer by several members at once: the mean of all that they say.
 
     Maps are blended of patches and smoothed by sums alone, so that a map by this scorer is the mean
@@ -111,8 +124,8 @@ def together(scorer: Scorer) -> Scorer:
     """
 
     def score(
-        members: Sequence[Scoring], patches: jax.Array, absent: jax.Array | None = None
-    ) -> Evidence:
+        members: Sequence[ScoringState], patches: jax.Array, absent: jax.Array | None = None
+    ) -> PatchScores[jax.Array]:
         return _mean([scorer(member, patches, absent) for member in members])
 
     return score
@@ -135,22 +148,16 @@ def over_devices(scorer: Scorer) -> Scorer:
         )
     )
 
-    def score(member: Any, patches: jax.Array, absent: jax.Array | None = None) -> Evidence:
+    def score(
+        member: Any, patches: jax.Array, absent: jax.Array | None = None
+    ) -> PatchScores[jax.Array]:
         if len(patches) % len(devices):
             return scorer(member, patches, absent)
-        absent = np.zeros(len(patches), bool) if absent is None else absent
+        missing = np.zeros(len(patches), bool) if absent is None else absent
         everywhere = jax.device_put(member, jax.sharding.NamedSharding(mesh, all_))
-        return shared(everywhere, patches, absent)
+        return shared(everywhere, patches, missing)
 
     return score
-
-
-def patches_per_call(config: ml_collections.ConfigDict, method: Method) -> int:
-    """How many patches one call of a scorer takes: by `config.score.chunk` or by backend, on each
-    local device."""
-    plan = backend.plan()
-    default = plan.search_chunk if method.searches else plan.score_chunk
-    return (config.score.chunk or default) * jax.local_device_count()
 
 
 def check_finite(name: str, *arrays: np.ndarray) -> None:
@@ -170,13 +177,13 @@ def cut(image: np.ndarray, corners: np.ndarray, patch_size: int) -> np.ndarray:
 
 def score_chunks(
     scorer: Scorer,
-    member: Scoring,
+    member: ScoringStates,
     patches: Callable[[slice], np.ndarray],
     count: int,
     chunk: int,
     first: int = 0,
-) -> Iterator[tuple[int, Evidence]]:
-    """The evidence of patches `first` to `count`, in chunks of NumPy arrays with their position.
+) -> Iterator[tuple[int, PatchScores[np.ndarray]]]:
+    """The scores of patches `first` to `count`, in chunks of NumPy arrays with their position.
 
     The ragged last chunk is padded for the program, and cut again.
     """
@@ -185,5 +192,5 @@ def score_chunks(
         real = len(part)
         padding = np.repeat(part[-1:], chunk - real, axis=0)
         absent = np.arange(chunk) >= real
-        evidence = jax.device_get(scorer(member, np.concatenate([part, padding]), absent))
-        yield start, jax.tree.map(itemgetter(slice(real)), evidence)
+        scored = jax.device_get(scorer(member, np.concatenate([part, padding]), absent))
+        yield start, jax.tree.map(itemgetter(slice(real)), scored)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from semad.pace import Pace
-from semad.scoring.batched import Evidence, Scorer, Scoring, score_chunks
+from semad.scoring.batched import PatchScores, Scorer, ScoringStates, score_chunks
 from semad.scoring.unfinished import KEEP_NOTHING, Block, Unfinished
+from semad.utils.eta import EtaWarning
 
 
-class Scores(NamedTuple):
+class ItemScores(NamedTuple):
     """Scores of N patches, and the reconstructions that were asked for.
 
     Attributes:
@@ -32,7 +32,7 @@ def cut_items(images: Sequence[np.ndarray], items: np.ndarray, patch_size: int) 
 
 def score_items(
     scorer: Scorer,
-    member: Scoring,
+    member: ScoringStates,
     images: Sequence[np.ndarray],
     items: np.ndarray,
     *,
@@ -41,7 +41,7 @@ def score_items(
     keep: Iterable[int] = (),
     label: str = "scoring",
     unfinished: Unfinished = KEEP_NOTHING,
-) -> Scores:
+) -> ItemScores:
     """Scores patches in chunks of one shape.
 
     At a given chunk size a patch's scores are the same to the bit in whatever company it comes;
@@ -61,7 +61,7 @@ def score_items(
     wanted = set(keep)
     blocks, fresh = unfinished.read(label), []
     first = sum(_length(block) for block in blocks)
-    pace = Pace(label, len(items), "--config.eval.max_items scores a seeded subset")
+    eta = EtaWarning(label, len(items), "--config.eval.max_items scores a seeded subset")
     chunks = score_chunks(
         scorer,
         member,
@@ -71,9 +71,9 @@ def score_items(
         first,
     )
     total = -(-(len(items) - first) // chunk)
-    for start, evidence in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
-        fresh.append(_block(evidence, start, wanted))
-        pace.tick(start + _length(fresh[-1]))
+    for start, scored in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
+        fresh.append(_block(scored, start, wanted))
+        eta.tick(start + _length(fresh[-1]))
         if unfinished.due():
             blocks.append(_joined(fresh))
             unfinished.append(label, len(blocks) - 1, blocks[-1])
@@ -85,12 +85,12 @@ _SCORE, _SHOWN = "score/", "shown/"
 """Prefixes of a block's arrays: scores (N,) by name, and reconstructions by position."""
 
 
-def _block(evidence: Evidence, start: int, wanted: set[int]) -> Block:
-    scores = {_SCORE + name: values for name, values in evidence.scores.items()}
-    if evidence.reconstructions is None:
+def _block(scored: PatchScores[np.ndarray], start: int, wanted: set[int]) -> Block:
+    scores = {_SCORE + name: values for name, values in scored.scores.items()}
+    if scored.reconstructions is None:
         return scores
-    shown = wanted.intersection(range(start, start + len(evidence.reconstructions)))
-    return scores | {f"{_SHOWN}{i}": evidence.reconstructions[i - start] for i in shown}
+    shown = wanted.intersection(range(start, start + len(scored.reconstructions)))
+    return scores | {f"{_SHOWN}{i}": scored.reconstructions[i - start] for i in shown}
 
 
 def _length(block: Block) -> int:
@@ -104,11 +104,11 @@ def _joined(blocks: list[Block]) -> Block:
         if name.startswith(_SCORE)
     }
     for block in blocks:
-        joined |= {name: one for name, one in block.items() if name.startswith(_SHOWN)}
+        joined |= {name: array for name, array in block.items() if name.startswith(_SHOWN)}
     return joined
 
 
-def _scores(block: Block) -> Scores:
+def _scores(block: Block) -> ItemScores:
     values = {n.removeprefix(_SCORE): a for n, a in block.items() if n.startswith(_SCORE)}
     shown = {int(n.removeprefix(_SHOWN)): a for n, a in block.items() if n.startswith(_SHOWN)}
-    return Scores(values, shown)
+    return ItemScores(values, shown)

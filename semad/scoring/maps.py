@@ -1,7 +1,7 @@
 """Dense maps: an anomaly score for every pixel of an image, blended from overlapping patches.
 
-A patch's evidence is a value per pixel for the residual scores (`l1`, `l2`, `ssim`), and one value
-for all its pixels for others. A pixel's score is the mean of what the patches over it say,
+A patch has a value per pixel for the residual scores (`l1`, `l2`, `ssim`), and one value for all
+its pixels for others. A pixel's score is the mean over the patches that cover it,
 weighted by a window that falls off smoothly towards a patch's borders, where reconstructions are
 worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
 Convolutional systems score large windows in place of patches, each in one pass.
@@ -11,13 +11,18 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import ml_collections
 import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from semad.scoring.batched import Evidence, Scorer, Scoring, cut, patches_per_call, score_chunks
-from semad.types import CELL, Method
+from semad.scoring.batched import (
+    PatchScores,
+    Scorer,
+    ScoringStates,
+    cut,
+    score_chunks,
+)
+from semad.types import CELL
 
 QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
 
@@ -37,13 +42,13 @@ def positions(size: int, patch_size: int, stride: int) -> np.ndarray:
 
 
 def window(patch_size: int) -> np.ndarray:
-    """Hann's window without its zeros: (P, P), the weight of a patch's evidence."""
+    """Hann's window without its zeros: (P, P), the weight of a patch's values."""
     ramp = np.sin(np.pi * (np.arange(patch_size) + 0.5) / patch_size) ** 2
     return np.outer(ramp, ramp).astype(np.float32)
 
 
-class Cover(NamedTuple):
-    """How an image is covered by what is scored at once; `cover` makes it from a config.
+class MapTiling(NamedTuple):
+    """How an image is tiled by what is scored at once.
 
     Attributes:
       patch_size: height and width of a patch, in pixels; an image may not be smaller.
@@ -58,27 +63,20 @@ class Cover(NamedTuple):
     chunk: int
     window: int = 0
 
-    def fit(self, height: int, width: int) -> "Cover":
+    def fit(self, height: int, width: int) -> "MapTiling":
         """The same for an image of this size: patches, or windows as patches."""
         if not self.window:
             return self
         size = max(self.patch_size, min(self.window, height, width) // CELL * CELL)
         chunk = max(1, self.chunk * self.patch_size**2 // size**2)
-        return Cover(size, size * 3 // 4, chunk)
-
-
-def cover(config: ml_collections.ConfigDict, method: Method) -> Cover:
-    """How a method's maps are made, by `config.score`."""
-    settings = config.score
-    window = settings.window if method.convolutional else 0
-    return Cover(config.data.patch_size, settings.stride, patches_per_call(config, method), window)
+        return MapTiling(size, size * 3 // 4, chunk)
 
 
 def anomaly_maps(
     scorer: Scorer,
-    member: Scoring,
+    member: ScoringStates,
     image: np.ndarray,
-    cover: Cover,
+    tiling: MapTiling,
     *,
     smoothing: float = 0.0,
     names: Collection[str] = (),
@@ -89,14 +87,14 @@ def anomaly_maps(
       scorer: of `make_scorer(method, maps=True)`.
       member: whose scores; the same for all images.
       image: (H, W, C), uint8 or uint16.
-      cover: by what.
+      tiling: how patches or windows cover it.
       smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
       names: of the scores whose maps are wanted; none for all. A map takes 4 bytes per pixel.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    size, stride, chunk, _ = cover.fit(*image.shape[:2])
+    size, stride, chunk, _ = tiling.fit(*image.shape[:2])
     if stride > size:
         raise ValueError(f"a stride of {stride} leaves gaps between patches of {size}")
     tops, lefts = (positions(length, size, stride) for length in image.shape[:2])
@@ -108,8 +106,8 @@ def anomaly_maps(
     chunks = score_chunks(scorer, member, patches, len(corners), chunk)
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
-    for start, evidence in tqdm(chunks, "one image", total, unit="chunk", leave=False, delay=5):
-        parts = {name: values * weight for name, values in _everywhere(evidence, names).items()}
+    for start, scored in tqdm(chunks, "one image", total, unit="chunk", leave=False, delay=5):
+        parts = {name: values * weight for name, values in _everywhere(scored, names).items()}
         sums = sums or {name: np.zeros_like(shares) for name in parts}
         for number, (top, left) in enumerate(corners[start : start + chunk]):
             place = slice(top, top + size), slice(left, left + size)
@@ -119,17 +117,17 @@ def anomaly_maps(
     return {name: smooth(values / shares, smoothing) for name, values in sums.items()}
 
 
-def _everywhere(evidence: Evidence, names: Collection[str]) -> Maps:
+def _everywhere(scored: PatchScores[np.ndarray], names: Collection[str]) -> Maps:
     """The wanted scores as (N, P, P), or (N, 1, 1) where all pixels of a patch have the same."""
-    whole = {name: values[:, None, None] for name, values in evidence.scores.items()}
-    return {n: values for n, values in (whole | evidence.maps).items() if not names or n in names}
+    whole = {name: values[:, None, None] for name, values in scored.scores.items()}
+    return {n: values for n, values in (whole | scored.maps).items() if not names or n in names}
 
 
 def map_images(
     scorer: Scorer,
-    member: Scoring,
+    member: ScoringStates,
     images: Sequence[np.ndarray],
-    cover: Cover,
+    tiling: MapTiling,
     *,
     smoothing: float = 0.0,
     names: Collection[str] = (),
@@ -138,23 +136,23 @@ def map_images(
 
     Args:
       images: (H, W, C) each, uint8 or uint16, all of one dtype.
-      scorer, member, cover, smoothing, names: see `anomaly_maps`.
+      scorer, member, tiling, smoothing, names: see `anomaly_maps`.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    size = cover.patch_size
+    size = tiling.patch_size
     if not all(image.shape[:2] == (size, size) for image in images):
         for image in images:
-            yield anomaly_maps(scorer, member, image, cover, smoothing=smoothing, names=names)
+            yield anomaly_maps(scorer, member, image, tiling, smoothing=smoothing, names=names)
         return
     parts = partial(_stack, images)
-    for start, evidence in score_chunks(scorer, member, parts, len(images), cover.chunk):
-        values = _everywhere(evidence, names)
-        for number in range(min(cover.chunk, len(images) - start)):
+    for start, scored in score_chunks(scorer, member, parts, len(images), tiling.chunk):
+        values = _everywhere(scored, names)
+        for number in range(min(tiling.chunk, len(images) - start)):
             yield {
-                name: smooth(np.broadcast_to(one[number], (size, size)), smoothing)
-                for name, one in values.items()
+                name: smooth(np.broadcast_to(patch_values[number], (size, size)), smoothing)
+                for name, patch_values in values.items()
             }
 
 

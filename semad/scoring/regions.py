@@ -87,8 +87,9 @@ def segment(
 
 def regions(values: np.ndarray, mask: np.ndarray) -> list[Region]:
     """The connected defects of a mask (H, W), the highest peak first."""
-    found = [
-        Region(tuple(map(int, one.bbox)), one.centroid, int(one.area), float(one.intensity_max))
-        for one in measure.regionprops(measure.label(mask, connectivity=2), values)
-    ]
-    return sorted(found, key=lambda region: -region.peak)
+    defects = []
+    for properties in measure.regionprops(measure.label(mask, connectivity=2), values):
+        top, left, bottom, right = (int(side) for side in properties.bbox)
+        area, peak = int(properties.area), float(properties.intensity_max)
+        defects.append(Region((top, left, bottom, right), properties.centroid, area, peak))
+    return sorted(defects, key=lambda region: -region.peak)

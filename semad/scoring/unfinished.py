@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semad.files import write_bytes, write_text
+from semad.utils.files import write_bytes, write_text
 
 Block = dict[str, np.ndarray]
 
@@ -33,14 +33,15 @@ class Unfinished:
         self._folder, self._origin = folder, origin
         self._every = _EVERY if every is None else every
         self._saved = time.monotonic()
-        marker = folder / _ORIGIN if folder else None
-        if marker and not (marker.is_file() and marker.read_text() == origin):
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder:
+            marker = folder / _ORIGIN
+            if not (marker.is_file() and marker.read_text() == origin):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def read(self, name: str) -> list[Block]:
         """The blocks appended under this name."""
         blocks: list[Block] = []
-        while self._folder and (path := self._path(name, len(blocks))).is_file():
+        while self._folder and (path := _path(self._folder, name, len(blocks))).is_file():
             with np.load(path, allow_pickle=False) as arrays:
                 blocks.append(dict(arrays))
         return blocks
@@ -51,8 +52,11 @@ class Unfinished:
 
     def append(self, name: str, number: int, block: Block) -> None:
         """Saves, when `due`, the block of this number, counted from 0 under each name."""
+        if self._folder is None:
+            return
         write_text(self._folder / _ORIGIN, self._origin)
-        write_bytes(self._path(name, number), lambda file: np.savez(file, **block))
+        path = _path(self._folder, name, number)
+        write_bytes(path, lambda file: np.savez(file, allow_pickle=False, **block))
         self._saved = time.monotonic()
 
     def remove(self) -> None:
@@ -60,8 +64,9 @@ class Unfinished:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _path(self, name: str, number: int) -> Path:
-        return self._folder / f"{name.replace(' ', '_')}_{number:05d}.npz"
+
+def _path(folder: Path, name: str, number: int) -> Path:
+    return folder / f"{name.replace(' ', '_')}_{number:05d}.npz"
 
 
 KEEP_NOTHING = Unfinished(None)

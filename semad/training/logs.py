@@ -11,7 +11,7 @@ from PIL import Image
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from semad.files import write_text
+from semad.utils.files import write_text
 
 _FRAMES = "samples"  # folder of the pictures that samples.gif is made of
 _FRAME_MS = 400

@@ -11,20 +11,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semad import backend, population
+from semad.config.schema import TrainSettings
 from semad.data.normalisation import displayed, normalise
-from semad.data.patches import crops, stack, steps_per_epoch, tile_items
+from semad.data.patches import crops, stack, tile_items
 from semad.errors import TrainingDiverged, UserError
-from semad.experiment import NO_BEST, Experiment, test_weights
 from semad.losses import sample_latent
-from semad.pace import Pace
-from semad.training.checkpoints import Checkpoints
+from semad.run.checkpoints import Checkpoints
+from semad.run.prepare import Run
+from semad.run.state import init_population, member, merge, split
+from semad.run.system import test_weights
+from semad.run.workdir import NO_BEST
 from semad.training.logs import Log
-from semad.training.signals import stop_request
-from semad.training.state import init_population, member, merge, phase_bounds, split
 from semad.training.step import Terms, average, make_program, phase_step
 from semad.training.validation import Best, Measure, by_reconstruction, reconstruction_spread
 from semad.types import Hparams, Phase, TrainState
+from semad.utils import backend
+from semad.utils.eta import EtaWarning
+from semad.utils.signals import stop_request
 
 _PREVIEWS = 8  # patches per row of sample images
 
@@ -35,24 +38,23 @@ class Interrupted(UserError):
     exit_code = 130
 
 
-class _Run(NamedTuple):
+class _Context(NamedTuple):
     """What the functions below share; nothing of it changes while training."""
 
-    experiment: Experiment
+    run: Run
     plan: backend.Plan
-    per_epoch: int
     hparams: list[Hparams]
     checkpoints: Checkpoints
     log: Log
     preview: Callable[[TrainState], dict[str, jax.Array]]
     best: Best | None
     spread: Callable[[TrainState], jax.Array] | None
-    pace: Pace
+    eta: EtaWarning
     stop: threading.Event
 
 
 def train(
-    run: Experiment,
+    run: Run,
     workdir: Path,
     plan: backend.Plan | None = None,
     measure: Measure | None = None,
@@ -60,7 +62,7 @@ def train(
     """Trains all phases of all members from the newest checkpoint, or from the start.
 
     Args:
-      run: of `semad.experiment.prepare`.
+      run: of `semad.run.prepare`.
       workdir: takes checkpoints, log and TensorBoard files.
       plan: steps per dispatch and members together; by backend if None. It changes speed only.
       measure: of validation; None is by reconstruction, where the method reconstructs.
@@ -75,106 +77,108 @@ def train(
       Interrupted: after SIGINT or SIGTERM, with the state saved.
     """
     plan = plan or backend.plan()
-    seeds = population.seeds(run.config)
-    group_size = run.config.population.together or (len(seeds) if plan.members_together else 1)
-    per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
-    _, last_start, total = phase_bounds(run.method, per_epoch)[-1]
+    settings, seeds = run.settings, run.system.seeds
+    together = settings.population.together
+    group_size = together or (len(seeds) if plan.members_together else 1)
+    _, last_start, total = run.phases[-1]
     measure = measure or _default_measure(run)
-    validates = measure and run.config.train.validate_every
-    if run.config.eval.checkpoint == "best" and not validates:
+    if not settings.train.validate_every:
+        measure = None
+    if settings.eval.checkpoint == "best" and not measure:
         raise UserError(NO_BEST)  # before hours of training
     with Checkpoints(workdir) as checkpoints, Checkpoints(workdir, "best", keep=1) as kept:
         # Placed as a restored state is, so that both run the same compiled programs.
         state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
         if checkpoints.latest() is not None:
             state = checkpoints.restore(jax.eval_shape(lambda: state))
-        hparams = population.hparams(run.config, run.method)
         step = int(state.step[0])
-        pace = Pace("training", total, "the preset `small` is made for a CPU")
+        eta = EtaWarning("training", total, "the preset `small` is made for a CPU")
         with Log(workdir, step, total) as log, stop_request() as stop:
-            shared = _Run(
+            shared = _Context(
                 run,
                 plan,
-                per_epoch,
-                split(hparams, group_size),
+                split(run.system.hparams, group_size),
                 checkpoints,
                 log,
                 _previewer(run),
-                Best(measure, kept, last_start, group_size) if validates else None,
+                Best(measure, kept, last_start, group_size) if measure else None,
                 reconstruction_spread(run) if run.method.reconstruct else None,
-                pace,
+                eta,
                 stop,
             )
             groups = split(state, group_size)
-            for phase, start, end in phase_bounds(run.method, per_epoch):
-                own = shared if end == total else shared._replace(best=None)
-                groups = _train_phase(own, phase, start, end, groups)
+            for phase, start, end in run.phases:
+                # Only states of the last phase can be the best.
+                context = shared if end == total else shared._replace(best=None)
+                groups = _train_phase(context, phase, start, end, groups)
             state = merge(groups)
             checkpoints.save(state)
             log.animate()
     return state
 
 
-def _default_measure(run: Experiment) -> Measure | None:
-    if run.config.train.validation != "reconstruction":
-        raise ValueError("config.train.validation asks for a measure; see evaluation.selection")
+def _default_measure(run: Run) -> Measure | None:
+    if run.settings.train.validation != "reconstruction":
+        raise ValueError("config.train.validation asks for a measure; see semad.selection")
     return by_reconstruction(run) if run.method.reconstruct else None
 
 
 def _train_phase(
-    run: _Run, phase: Phase, start: int, end: int, groups: list[TrainState]
+    context: _Context, phase: Phase, start: int, end: int, groups: list[TrainState]
 ) -> list[TrainState]:
     """All steps of a phase that are still to do."""
-    config = run.experiment.config
-    members = len(population.members(config))
-    step_function = phase_step(
-        run.experiment.method, phase, start, run.experiment.draw, average(config)
-    )
+    run, train, stop = context.run, context.run.settings.train, context.stop
+    members = len(run.system.members)
+    step_function = phase_step(run.method, phase, start, run.sampling, average(train))
     program = cache(lambda steps: make_program(step_function, steps))
     step = int(groups[0].step[0])
     window: list[list[Terms]] = []
     window_start, clock = step, time.perf_counter()
     while step < end:
-        steps = min(run.plan.steps_per_dispatch, _next_event(config.train, step, end) - step)
+        steps = min(context.plan.steps_per_dispatch, _next_event(train, step, end) - step)
         results = [
-            program(steps)(state, run.experiment.train, hparams)
-            for state, hparams in zip(groups, run.hparams, strict=True)
+            program(steps)(state, run.train, hparams)
+            for state, hparams in zip(groups, context.hparams, strict=True)
         ]
         groups = [state for state, _ in results]
         window.append([terms for _, terms in results])
         step += steps
-        run.log.advance(steps)
-        if run.pace.due():
+        context.log.advance(steps)
+        if context.eta.due():
             jax.block_until_ready(groups)
-            run.pace.tick(step)
-        if step < _next_event(config.train, step - 1, end) and not run.stop.is_set():
+            context.eta.tick(step)
+        if step < _next_event(train, step - 1, end) and not stop.is_set():
             continue
         terms = _gather(window)
-        _check_finite(run, terms, window_start, groups)
+        _check_finite(context, terms, window_start, groups)
         seconds = time.perf_counter() - clock
-        images = (step - window_start) * config.train.batch_size * members
+        images = (step - window_start) * train.batch_size * members
+
+        def due(period: int, step: int = step) -> bool:
+            return step % period == 0 or step == end
+
         means = {name: values.mean(axis=0) for name, values in terms.items()}
-        if run.best and (step % config.train.validate_every == 0 or step == end):
-            means[f"validation/{config.train.validation}"] = run.best.offer(groups, step)
-        if run.spread and (step % config.train.image_every == 0 or step == end):
-            spreads = [run.spread(state) for state in groups]
+        if context.best and due(train.validate_every):
+            means[f"validation/{train.validation}"] = context.best.update(groups, step)
+        if context.spread and due(train.image_every):
+            spreads = [context.spread(state) for state in groups]
             means["reconstructions/spread"] = np.concatenate(spreads)
-        epoch = (step - start) // run.per_epoch
-        run.log.scalars(phase.name, step, epoch, means, images, seconds)
-        if step % config.train.image_every == 0 or step == end:
-            run.log.images(step, run.preview(groups[0]))
-        if step % config.train.checkpoint_every == 0 or step == end or run.stop.is_set():
-            run.checkpoints.save(merge(groups))
-        if run.stop.is_set():
+        epoch = (step - start) // run.steps_per_epoch
+        context.log.scalars(phase.name, step, epoch, means, images, seconds)
+        if due(train.image_every):
+            context.log.images(step, context.preview(groups[0]))
+        if due(train.checkpoint_every) or stop.is_set():
+            context.checkpoints.save(merge(groups))
+        if stop.is_set():
             raise Interrupted(f"stopped at step {step}, saved; the same command goes on from there")
         window, window_start, clock = [], step, time.perf_counter()
     return groups
 
 
-def _next_event(train: object, step: int, end: int) -> int:
+def _next_event(train: TrainSettings, step: int, end: int) -> int:
     """The next step behind `step` at which something is to be written."""
-    periods = (train.log_every, train.image_every, train.checkpoint_every)
-    periods += (train.validate_every,) if train.validate_every else ()
+    periods = [train.log_every, train.image_every, train.checkpoint_every]
+    periods += [train.validate_every] if train.validate_every else []
     return min(end, *((step // period + 1) * period for period in periods))
 
 
@@ -195,10 +199,10 @@ def _finite(tree: dict) -> jax.Array:
 
 
 def _check_finite(
-    run: _Run, terms: dict[str, np.ndarray], start: int, groups: list[TrainState]
+    context: _Context, terms: dict[str, np.ndarray], start: int, groups: list[TrainState]
 ) -> None:
     """Raises TrainingDiverged for the earliest loss, or else any net, that is not finite."""
-    saved = run.checkpoints.latest()
+    saved = context.checkpoints.latest()
     kept = (
         "no checkpoint was saved yet"
         if saved is None
@@ -223,9 +227,9 @@ def _check_finite(
                 )
 
 
-def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
+def _previewer(run: Run) -> Callable[[TrainState], dict[str, jax.Array]]:
     """Sample images of a group's first member, on held-out patches that are always the same."""
-    size = run.draw.patch_size
+    size = run.sampling.patch_size
     items = tile_items(run.holdout.images, size, size)
     chosen = items[np.linspace(0, len(items) - 1, _PREVIEWS, dtype=int)]
     how = run.method.normalisation
@@ -234,7 +238,7 @@ def _previewer(run: Experiment) -> Callable[[TrainState], dict[str, jax.Array]]:
 
     @jax.jit
     def preview(group: TrainState) -> dict[str, jax.Array]:
-        weights = test_weights(run.config, run.method, member(group, 0))
+        weights = test_weights(run.system, member(group, 0))
         nets = run.method.bind(weights)
         pictures = {"inputs": images}
         if run.method.sample:

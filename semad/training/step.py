@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 
+from semad.config.schema import TrainSettings
 from semad.data.normalisation import normalise
-from semad.data.patches import Draw, Stack, draw_batch, steps_per_epoch
-from semad.keys import Stream, stream
+from semad.data.patches import PaddedImages, PatchSampling, sample_batch, steps_per_epoch
 from semad.losses import sample_latent
-from semad.training.state import over_members, overlay
+from semad.run.state import over_members, overlay
 from semad.types import Batch, Hparams, Method, Phase, TrainState, Update, Weights
+from semad.utils.rng import Stream, stream
 
 Terms = dict[str, jax.Array]
 
@@ -34,16 +34,16 @@ class Average(NamedTuple):
     share: float
 
 
-def average(config: ml_collections.ConfigDict) -> Average:
+def average(train: TrainSettings) -> Average:
     """The average that `config.train` asks for."""
-    return Average(config.train.ema, config.train.ema_share)
+    return Average(train.ema, train.ema_share)
 
 
-Program = Callable[[TrainState, Stack, Hparams], tuple[TrainState, Terms]]
+Program = Callable[[TrainState, PaddedImages, Hparams], tuple[TrainState, Terms]]
 
 
 def phase_step(
-    method: Method, phase: Phase, first_step: int, draw: Draw, averaged: Average
+    method: Method, phase: Phase, first_step: int, sampling: PatchSampling, averaged: Average
 ) -> Program:
     """One step of a phase for one member.
 
@@ -51,7 +51,7 @@ def phase_step(
       method: the system.
       phase: one of its phases.
       first_step: the step at which the phase starts; batches are counted from there.
-      draw: how training patches are drawn.
+      sampling: how training patches are drawn.
       averaged: how weights are averaged, see `moved_average`.
 
     Returns:
@@ -60,22 +60,22 @@ def phase_step(
     repeats = max(update.repeat for update in phase.updates)
     trained = frozenset(name for update in phase.updates for name in update.trains)
 
-    def step(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
+    def step(state: TrainState, data: PaddedImages, hparams: Hparams) -> tuple[TrainState, Terms]:
         phase_step = state.step - first_step
         data_key = stream(state.key, Stream.DATA)
         step_key = jax.random.fold_in(stream(state.key, Stream.STEP), state.step)
         latent_key, loss_key = stream(step_key, Stream.LATENT), stream(step_key, Stream.LOSS)
-        total = phase.epochs * steps_per_epoch(draw, data.pixels.shape[0])
+        total = phase.epochs * steps_per_epoch(sampling, data.pixels.shape[0])
         progress = phase_step.astype(jnp.float32) / total
         # Drawn once, not per update: the compiler may share what two updates make of one z.
         batches = [
             Batch(
                 normalise(
-                    draw_batch(data, draw, data_key, phase_step * repeats + repeat),
+                    sample_batch(data, sampling, data_key, phase_step * repeats + repeat),
                     method.normalisation,
                 ),
                 sample_latent(
-                    jax.random.fold_in(latent_key, repeat), draw.batch_size, method.latent_dim
+                    jax.random.fold_in(latent_key, repeat), sampling.batch_size, method.latent_dim
                 ),
                 progress,
             )
@@ -171,7 +171,9 @@ def make_program(step: Program, steps: int) -> Program:
     """
     members = over_members(step, (0, None, 0))
 
-    def program(state: TrainState, data: Stack, hparams: Hparams) -> tuple[TrainState, Terms]:
+    def program(
+        state: TrainState, data: PaddedImages, hparams: Hparams
+    ) -> tuple[TrainState, Terms]:
         if steps == 1:  # no loop: on CPU a loop costs more than the dispatches it saves
             state, terms = members(state, data, hparams)
             return state, jax.tree.map(lambda x: x[None], terms)

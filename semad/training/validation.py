@@ -2,7 +2,7 @@
 
 The measure, `config.train.validation`, is the mean square residual on held-out normal patches
 (thesis, section 5.5), or how badly synthetic defects in held-out normal images are found
-(`semad.evaluation.selection.measure`), with the weights used at test time. No anomalous image and
+(`semad.selection.measures`), with the weights used at test time. No anomalous image and
 no test score takes part. Thresholds come from the same held-out images, so with
 `config.eval.checkpoint = "best"` they are a little optimistic.
 """
@@ -14,12 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from semad import adversarial, losses
+from semad import losses
 from semad.data.normalisation import normalise
 from semad.data.patches import crops, stack, tile_items
-from semad.experiment import Experiment, test_weights
-from semad.training.checkpoints import Checkpoints
-from semad.training.state import merge, over_members, split
+from semad.losses import adversarial
+from semad.run.checkpoints import Checkpoints
+from semad.run.prepare import Run
+from semad.run.state import merge, over_members, split
+from semad.run.system import test_weights
 from semad.types import TrainState
 
 Measure = Callable[[TrainState, int], np.ndarray]
@@ -29,39 +31,41 @@ Measure = Callable[[TrainState, int], np.ndarray]
 _PATCHES = 256
 
 
-def by_reconstruction(run: Experiment) -> Measure:
+def by_reconstruction(run: Run) -> Measure:
     """The mean square residual."""
     residual = _of_reconstructions(run, lambda x, y: losses.mean_square(x, y).mean())
-    return lambda group, first: residual(group)
+    return lambda group, first: np.asarray(residual(group))
 
 
-def reconstruction_spread(run: Experiment) -> Callable[[TrainState], jax.Array]:
+def reconstruction_spread(run: Run) -> Callable[[TrainState], jax.Array]:
     """How much reconstructions differ among themselves, over how much what they rebuild does.
 
-    Near 0 a reconstruction no longer depends on its input (`semad.adversarial.spread`), and every
-    residual score is that of a constant image. Of a group of members -> (members,).
+    Near 0 a reconstruction no longer depends on its input (`semad.losses.adversarial.spread`), and
+    every residual score is that of a constant image. Of a group of members -> (members,).
     """
     return _of_reconstructions(run, lambda x, y: adversarial.spread(y, x))
 
 
 def _of_reconstructions(
-    run: Experiment, value: Callable[[jax.Array, jax.Array], jax.Array]
+    run: Run, value: Callable[[jax.Array, jax.Array], jax.Array]
 ) -> Callable[[TrainState], jax.Array]:
     """A value of held-out normal patches and their reconstructions, for each member of a group.
 
     The patches are always the same, spread evenly over the held-out images.
     """
-    size = run.draw.patch_size
+    rebuild = run.method.reconstruct
+    assert rebuild is not None
+    size = run.sampling.patch_size
     items = tile_items(run.holdout.images, size, size)
     chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
     images = normalise(crops(stack(run.holdout.images), chosen, size), run.method.normalisation)
 
     @jax.jit
     def values(group: TrainState) -> jax.Array:
-        def one(weights: Any) -> jax.Array:
-            return value(images, run.method.reconstruct(run.method.bind(weights), images))
+        def member_value(weights: Any) -> jax.Array:
+            return value(images, rebuild(run.method.bind(weights), images))
 
-        return over_members(one, (0,))(test_weights(run.config, run.method, group))
+        return over_members(member_value, (0,))(test_weights(run.system, group))
 
     return values
 
@@ -78,7 +82,7 @@ class Best:
         self._state: TrainState | None = None
         self._losses = np.array([])
 
-    def offer(self, groups: list[TrainState], step: int) -> np.ndarray:
+    def update(self, groups: list[TrainState], step: int) -> np.ndarray:
         """Keeps each member that is at least as good as its best; its loss now, (members,).
 
         Args:
@@ -88,7 +92,7 @@ class Best:
         now = self._measure(groups)
         state = merge(groups)
         if self._state is None:
-            self._recall(state)
+            self._load_kept(state)
         better = now <= self._losses
         if better.any():
             self._losses = np.where(better, now, self._losses)
@@ -101,7 +105,7 @@ class Best:
         values = [self._validate(group, number * size) for number, group in enumerate(groups)]
         return np.concatenate([np.asarray(value) for value in values])
 
-    def _recall(self, state: TrainState) -> None:
+    def _load_kept(self, state: TrainState) -> None:
         """What an interrupted run had kept; nothing of an earlier phase counts."""
         self._losses = np.full(state.step.shape, np.inf)
         if self._folder.latest() is None:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from semad.data.normalisation import NORMALISATIONS, displayed, normalise
-from semad.scoring.batched import Scoring, make_scorer
-from semad.training.state import init_population, member
+from semad.run.state import init_population, member
+from semad.scoring.batched import ScoringState, make_scorer
 from tests import tiny
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype(np.uint8)
@@ -77,7 +77,7 @@ def test_scoring_sees_what_the_config_says(name):
         weights = member(init_population(run.method, [0]), 0).ema
         weights = weights._replace(params=jax.tree.map(lambda leaf: leaf + 0.1, weights.params))
         scorer = make_scorer(run.method)
-        own = Scoring(weights, run.method.hparams, jax.random.key(0))
+        own = ScoringState(weights, run.method.hparams, jax.random.key(0))
         one, other = (scorer(own, p).scores for p in (patches, 3 * patches + 50))
         key = run.method.default_score
         assert np.allclose(one[key], other[key], rtol=1e-3, atol=1e-6) == alike

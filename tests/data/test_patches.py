@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from semad.data import patches
-from semad.data.patches import Draw
+from semad.data.patches import PatchSampling
 from semad.data.source import Source
 from semad.errors import UserError
 
@@ -31,16 +31,16 @@ def decode(batch):
 
 
 def test_batches_are_crops_of_the_true_image_area():
-    draw = Draw(patch_size=32, crops_per_image=8, batch_size=6, flips=False)
+    sampling = PatchSampling(patch_size=32, crops_per_image=8, batch_size=6, flips=False)
     data = patches.stack(IMAGES)
     found = set()
-    per_epoch = patches.steps_per_epoch(draw, len(IMAGES))
+    per_epoch = patches.steps_per_epoch(sampling, len(IMAGES))
     assert per_epoch == 4
     epochs = []
     for epoch in range(2):
         seen = []
         for index in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-            for patch in decode(patches.draw_batch(data, draw, jax.random.key(0), index)):
+            for patch in decode(patches.sample_batch(data, sampling, jax.random.key(0), index)):
                 image, top, left = (
                     patch[0, 0] // 10_000,
                     patch[0, 0] // 100 % 100,
@@ -59,9 +59,9 @@ def test_batches_are_crops_of_the_true_image_area():
 
 
 def test_flips_leave_the_set_of_pixels_and_reach_all_four_forms():
-    draw = Draw(patch_size=32, crops_per_image=1, batch_size=64, flips=True)
+    sampling = PatchSampling(patch_size=32, crops_per_image=1, batch_size=64, flips=True)
     batch = decode(
-        patches.draw_batch(patches.stack([coded(32, 32, 0)]), draw, jax.random.key(0), 0)
+        patches.sample_batch(patches.stack([coded(32, 32, 0)]), sampling, jax.random.key(0), 0)
     )
     corners = {int(patch[0, 0]) for patch in batch}
     assert corners == {0, 31, 3100, 3131}
@@ -69,8 +69,8 @@ def test_flips_leave_the_set_of_pixels_and_reach_all_four_forms():
 
 
 def test_an_epoch_smaller_than_a_batch_wraps_round():
-    draw = Draw(patch_size=32, crops_per_image=1, batch_size=7, flips=False)
-    batch = patches.draw_batch(patches.stack(IMAGES), draw, jax.random.key(0), 0)
+    sampling = PatchSampling(patch_size=32, crops_per_image=1, batch_size=7, flips=False)
+    batch = patches.sample_batch(patches.stack(IMAGES), sampling, jax.random.key(0), 0)
     assert batch.shape == (7, 32, 32, 1)
     assert {int(patch[0, 0]) // 10_000 for patch in decode(batch)} == {1, 2, 3}
 

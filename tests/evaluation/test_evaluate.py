@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semad import config as configs
-from semad import experiment
+from semad.config import files
+from semad.config.settings import with_values
 from semad.errors import UserError
-from semad.evaluation.evaluate import evaluate
+from semad.pipeline import evaluate
+from semad.run import workdir as workdirs
+from semad.run.prepare import prepare
+from semad.run.system import with_settings
 from semad.training.loop import train
 from tests import tiny
 
@@ -26,7 +29,7 @@ KEYS = {
 def evaluated(request, tmp_path_factory):
     workdir = tmp_path_factory.mktemp(request.param)
     run = tiny.prepare(request.param)
-    configs.store(workdir, run.config, run.source.train)
+    workdirs.store(workdir, run)
     return evaluate(run, train(run, workdir), workdir), workdir
 
 
@@ -77,8 +80,8 @@ def test_figures_and_report(evaluated):
 
 def test_a_restored_checkpoint_scores_the_same(evaluated):
     result, workdir = evaluated
-    run = experiment.prepare(configs.load(workdir))
-    state = experiment.restore(workdir, run.config, run.method)
+    run = prepare(files.load(workdir))
+    state = workdirs.restore(workdir, run.system)
     again = evaluate(run, state, workdir)
     for key in ("auroc", "average_precision", "threshold", "scores", "baselines"):
         assert again[key] == result[key]
@@ -110,7 +113,7 @@ def test_a_failed_evaluation_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("semad.evaluation.items._write_scores", fail)
+    monkeypatch.setattr("semad.evaluation.item_files.write_scores", fail)
     with pytest.raises(OSError, match="No space"):
         evaluate(run, state, tmp_path)
     assert list((tmp_path / "evaluation").iterdir()) == []
@@ -135,17 +138,15 @@ def test_neither_training_nor_the_kept_state_depends_on_the_test_set(tmp_path):
             other = [255 - image for image in source.test]
             run = run._replace(source=source._replace(test=other, labels=~source.labels))
         newest = train(run, tmp_path / str(number))
-        best = configs_best(run)
-        states.append((newest, experiment.restore(tmp_path / str(number), best, run.method)))
+        states.append((newest, workdirs.restore(tmp_path / str(number), by_best(run))))
     for one, other in zip(*states, strict=True):
         for a, b in zip(*(jax.tree.leaves(state.ema) for state in (one, other)), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-def configs_best(run):
-    config = run.config.copy_and_resolve_references()
-    config.eval.checkpoint = "best"
-    return config
+def by_best(run):
+    best = with_values(run.settings, {"eval.checkpoint": "best"})
+    return with_settings(run.system, best)
 
 
 def test_a_score_is_what_it_is_whatever_else_is_tested(tmp_path):

@@ -31,6 +31,8 @@ def test_other_data_are_not_noted(tmp_path, dataset):
     assert not any(tmp_path.iterdir())
 
 
-def test_nothing_is_noted_without_a_clone(tmp_path):
+def test_a_ledger_that_cannot_be_written_is_no_reason_to_lose_the_result(tmp_path, caplog):
     ledger.note(result(), tmp_path / "not there" / "ledger.jsonl")
     assert not any(tmp_path.iterdir())
+    (message,) = caplog.messages
+    assert message.startswith("this look is not in the ledger")

@@ -6,24 +6,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs.anogan import get_config
-from semad.adversarial import switches
+from semad.config.settings import resolve
+from semad.configs import anogan as anogan_config
+from semad.losses.adversarial import trick_hparams
+from semad.methods import anogan
 from semad.nets.autoencoders import Energy
-from semad.nets.thesis import Gaussian, Judgement
+from semad.nets.thesis import DiscriminatorOutput, Gaussian
 from semad.types import Batch
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).uniform(-1, 1, (3, 4, 4, 1)).astype(np.float32)
 Z = np.asarray(jax.random.normal(KEY, (3, 2)))
 BATCH = Batch(X, Z, jnp.float32(0))
-OFF = {name: jnp.float32(value) for name, value in switches("none").items()}
+OFF = {name: jnp.float32(value) for name, value in trick_hparams("none").items()}
 
 
 def search(**changes):
     """The published search of AnoGAN, with other values."""
-    settings = get_config("smoke").search
-    settings.update({"recipe": "published", **changes})
-    return settings
+    settings = resolve(anogan_config.get_config("smoke"))
+    return settings.search.replace(**{"recipe": "published", **changes})
+
+
+def anogan_score(**changes):
+    """AnoGAN's score by that search, for latents of two numbers."""
+    return anogan.make_score(search(**changes), 2)[0]
 
 
 def flat(x):
@@ -47,22 +53,22 @@ def encode_again(x):
 
 def judge(x, key=None):
     features = flat(x)[:, :5] * 2
-    return Judgement(features.sum(axis=1) + 0.3, features)
+    return DiscriminatorOutput(features.sum(axis=1) + 0.3, features)
 
 
 def judge_pair(x, z, key=None):
     features = jnp.concatenate([flat(x)[:, :5], z], axis=1)
-    return Judgement(features.sum(axis=1) - 0.2, features)
+    return DiscriminatorOutput(features.sum(axis=1) - 0.2, features)
 
 
 def judge_images(x, y, key=None):
     features = jnp.concatenate([flat(x)[:, :3], 3 * flat(y)[:, :3]], axis=1)
-    return Judgement(features.sum(axis=1) + 0.1, features)
+    return DiscriminatorOutput(features.sum(axis=1) + 0.1, features)
 
 
 def judge_latents(z, w, key=None):
     features = jnp.concatenate([z, 2 * w], axis=1)
-    return Judgement(features.sum(axis=1) - 0.4, features)
+    return DiscriminatorOutput(features.sum(axis=1) - 0.4, features)
 
 
 def autoencode(x):

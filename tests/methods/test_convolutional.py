@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from semad import splices
+from semad.config.settings import resolve
 from semad.errors import UserError
-from semad.keys import Stream, stream
 from semad.methods import dense_discriminator, inpainting
 from semad.nets.dense import to_cells, to_pixels
 from semad.nets.mixture import GaussianMixture
-from semad.population import hparams
-from semad.training.state import init_population, member
+from semad.run.state import init_population, member
+from semad.synthetic import splices
 from semad.types import Batch
+from semad.utils.rng import Stream, stream
 from tests import tiny
 from tests.methods.known import nets
 
@@ -72,13 +72,13 @@ def test_without_generated_splices_there_is_no_generator():
     assert control.nets.keys() == {"discriminator"}
     assert [update.name for update in control.phases[0].updates] == ["discriminator"]
     other = tiny.config("dense_discriminator", splices__texture=0.0, splices__sheet=1.0)
-    assert dense_discriminator.build(other).practised == ("cutpaste", "film")
+    assert dense_discriminator.build(resolve(other)).excluded_families == ("cutpaste", "film")
 
 
 def test_a_sheet_shows_where_it_is_brighter(monkeypatch):
     """The target leaves out what the sheet lies behind, as the image does."""
     sheet = jnp.full((8, 32, 32, 1), GREY)
-    monkeypatch.setitem(splices.FILLINGS, "sheet", lambda key, images, part: sheet[part])
+    monkeypatch.setitem(splices.SOURCES, "sheet", lambda key, images, part: sheet[part])
     rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 0.0, "sheet": 1.0}
     loss, _ = dense_discriminator.make_losses(rates, 8)
     found, _ = loss(nets(discriminator=judge), BATCH, KEY, {})
@@ -161,7 +161,7 @@ def test_the_middle_of_a_window_does_not_depend_on_where_it_ends(name):
     run = tiny.prepare(name, model__init="xavier")
     weights = member(init_population(run.method, [0]), 0).ema
     image = jax.random.uniform(KEY, (1, 256, 224, 1), minval=-1, maxval=1)
-    scalars = {key: value[0] for key, value in hparams(run.config, run.method).items()}
+    scalars = {key: value[0] for key, value in run.system.hparams.items()}
     bound = run.method.bind(weights)
 
     def middle(shift):

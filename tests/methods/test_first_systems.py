@@ -8,9 +8,9 @@ import pytest
 
 from semad import losses
 from semad.errors import UserError
-from semad.keys import Stream, stream
 from semad.methods import ali, anogan, autoencoder, bigan
 from semad.types import Batch
+from semad.utils.rng import Stream, stream
 from tests import tiny
 from tests.methods import known
 from tests.methods.known import (
@@ -112,8 +112,8 @@ def test_bigan_score(degree):
 @pytest.mark.parametrize("discrimination", ["features", "cross_entropy"])
 def test_anogan_score_at_its_start(discrimination):
     """Without a step the score is L(z0), equations 2.32 and 2.33 with λ on the features."""
-    search = known.search(steps=0, discrimination=discrimination)
-    scores, reconstruction, _ = anogan.make_score(search, 2)(GAN, X, KEY, OFF)
+    score = known.anogan_score(steps=0, discrimination=discrimination)
+    scores, reconstruction, _ = score(GAN, X, KEY, OFF)
     z0 = jax.random.normal(KEY, (2,))[None]
     generated = np.asarray(generate(z0))
     np.testing.assert_allclose(reconstruction, np.repeat(generated, 3, axis=0), rtol=1e-6)
@@ -129,8 +129,7 @@ def test_anogan_score_at_its_start(discrimination):
 
 def test_anogan_search_lowers_its_score():
     before, after = (
-        anogan.make_score(known.search(steps=steps, lr=0.05), 2)(GAN, X, KEY, OFF)[0]
-        for steps in (0, 50)
+        known.anogan_score(steps=steps, lr=0.05)(GAN, X, KEY, OFF)[0] for steps in (0, 50)
     )
     assert (np.asarray(after["anomaly"]) < np.asarray(before["anomaly"])).all()
 
@@ -146,7 +145,7 @@ def closeness(x, generated):
 
 
 def test_anogan_starts_from_its_encoder():
-    score = anogan.make_score(known.search(recipe="encoder", steps=0), 2)
+    score = known.anogan_score(recipe="encoder", steps=0)
     scores, rebuilt, _ = score(WITH_ENCODER, X, KEY, OFF)
     generated = np.asarray(generate(encode(X)))
     np.testing.assert_allclose(rebuilt, generated, rtol=1e-6)
@@ -156,13 +155,22 @@ def test_anogan_starts_from_its_encoder():
 @pytest.mark.parametrize("lr", [0.05, 50.0])
 def test_anogan_never_ends_worse_than_its_encoder(lr):
     start, end = (
-        anogan.make_score(known.search(recipe="encoder", steps=steps, lr=lr), 2)(
-            WITH_ENCODER, X, KEY, OFF
-        )[0]["anomaly"]
+        known.anogan_score(recipe="encoder", steps=steps, lr=lr)(WITH_ENCODER, X, KEY, OFF)[0][
+            "anomaly"
+        ]
         for steps in (0, 20)
     )
     assert (np.asarray(end) <= np.asarray(start) * (1 + 1e-6)).all()
     assert (np.asarray(end) < np.asarray(start)).any() == (lr < 1)
+
+
+def test_anogan_s_latents_are_those_its_score_found():
+    _, encode_images = anogan.make_score(known.search(recipe="encoder", steps=20, lr=0.05), 2)
+    found = encode_images(WITH_ENCODER, X, KEY, OFF)
+    score = known.anogan_score(recipe="encoder", steps=20, lr=0.05)
+    _, rebuilt, _ = score(WITH_ENCODER, X, KEY, OFF)
+    np.testing.assert_allclose(generate(found), rebuilt, rtol=1e-6)
+    assert (np.abs(np.asarray(found) - np.asarray(encode(X))) > 1e-3).any()
 
 
 def test_anogan_encoder_loss():
@@ -193,7 +201,7 @@ def test_the_published_search_is_the_published_one():
     recipe = anogan.recipe_of(known.search())
     assert recipe == anogan.Recipe(500, 1e-3, anneals=False, keep_best=False, tolerance=0.0)
     optimizer = optax.adam(1e-3)
-    scores = anogan.make_score(known.search(steps=30), 2)(GAN, X, KEY, OFF)[0]["anomaly"]
+    scores = known.anogan_score(steps=30)(GAN, X, KEY, OFF)[0]["anomaly"]
     for x, score in zip(X, scores, strict=True):
 
         def objective(z, x=x[None]):
@@ -209,7 +217,7 @@ def test_the_published_search_is_the_published_one():
         assert score == pytest.approx(float(objective(z)), rel=1e-5)
 
 
-def test_ali_plays_bigan_s_game_with_a_sampled_latent():
+def test_ali_s_losses_are_bigan_s_with_a_sampled_latent():
     known = nets(generator=generate, encoder=gaussian, discriminator=judge_pair)
     hparams = OFF | {"feature_matching": jnp.float32(0)}
     discriminator_loss, generator_loss = bigan.make_losses(ali.encode)

@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semad import experiment, losses
-from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN
+from semad import losses
+from semad.config.settings import resolve
+from semad.losses.adversarial import CROSS_ENTROPY, WASSERSTEIN
 from semad.methods import ebgan, encebgan, fanogan, sencebgan
-from semad.methods.common import make_clip, make_game
-from semad.training.state import init_population, member
+from semad.methods.common import make_clip, make_gan_losses
+from semad.run.state import init_population, member
+from semad.run.system import build
 from tests import tiny
 from tests.methods.known import (
     BATCH,
@@ -37,7 +39,7 @@ CRITIC = OFF | {"w_penalty": jnp.float32(10), "kappa": jnp.float32(2)}
 
 def test_fanogan_first_phase():
     on_real, on_generated = np.asarray(judge(X).logits), np.asarray(judge(generate(Z)).logits)
-    discriminator_loss, generator_loss = make_game(WASSERSTEIN, penalised=True)
+    discriminator_loss, generator_loss = make_gan_losses(WASSERSTEIN, penalised=True)
     loss, terms = discriminator_loss(FANOGAN, BATCH, KEY, CRITIC)
     # The judge adds up five pixels, each twice: its slope is √(5·4) everywhere.
     penalty = (np.sqrt(20) - 1) ** 2
@@ -46,7 +48,7 @@ def test_fanogan_first_phase():
     assert loss == pytest.approx(float(expected), rel=1e-5)
     loss, _ = generator_loss(FANOGAN, BATCH, KEY, CRITIC)
     assert loss == pytest.approx(-on_generated.mean(), rel=1e-5)
-    discriminator_loss, generator_loss = make_game(CROSS_ENTROPY, penalised=False)
+    discriminator_loss, generator_loss = make_gan_losses(CROSS_ENTROPY, penalised=False)
     loss, _ = discriminator_loss(FANOGAN, BATCH, KEY, CRITIC)
     assert loss == pytest.approx(float(real(on_real).mean() + fake(on_generated).mean()), rel=1e-5)
 
@@ -69,7 +71,7 @@ def test_fanogan_scores():
     rebuilt = np.asarray(generate(encode(X)))
     residual = ((X - rebuilt) ** 2).mean(axis=(1, 2, 3))
     features = (np.asarray(judge(X).features - judge(rebuilt).features) ** 2).mean(axis=1)
-    scores, _, _ = fanogan.make_score(0.5)(FANOGAN, X, KEY, OFF)
+    scores, _, _ = fanogan.score(FANOGAN, X, KEY, OFF | {"kappa": jnp.float32(0.5)})
     np.testing.assert_allclose(scores["anomaly"], residual + 0.5 * features, rtol=1e-5)
     latent = length(encode(X) - encode(rebuilt)) ** 2
     np.testing.assert_allclose(scores["latent"], latent, rtol=1e-5)
@@ -111,7 +113,7 @@ def test_ebgan_losses(margin):
     """Equations 3.7 and 3.8; AE(x) = x/2, so the energy is half the length of x."""
     generated = np.asarray(generate(Z))
     on_real, on_generated = length(X) / 2, length(generated) / 2
-    discriminator_loss, generator_loss = ebgan.make_game("margin", margin)
+    discriminator_loss, generator_loss = ebgan.make_gan_losses("margin", margin)
     loss, _ = discriminator_loss(EBGAN, BATCH, KEY, ENERGIES)
     expected = on_real.mean() + np.maximum(0, margin - on_generated).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
@@ -126,7 +128,7 @@ def test_ebgan_losses(margin):
 def test_ebgan_as_a_critic():
     """The value is minus the energy, whose slope is that of a length: one half."""
     on_real, on_generated = length(X) / 2, length(generate(Z)) / 2
-    discriminator_loss, generator_loss = ebgan.make_game("wgan_gp", 20.0)
+    discriminator_loss, generator_loss = ebgan.make_gan_losses("wgan_gp", 20.0)
     loss, terms = discriminator_loss(EBGAN, BATCH, KEY, ENERGIES)
     assert terms["penalty"] == pytest.approx(0.25, rel=1e-5)
     expected = on_real.mean() - on_generated.mean() + 10 * 0.25
@@ -167,6 +169,24 @@ def test_encebgan_encoder_losses():
     for objective, value in expected.items():
         loss, _ = encebgan.make_encoder_loss(objective)(EBGAN, BATCH, KEY, ENERGIES)
         assert loss == pytest.approx(float(value), rel=1e-5), objective
+
+
+@pytest.mark.parametrize("name", ["l1", "ssim"])
+def test_encebgan_s_encoder_by_another_residual(name):
+    images = jax.random.uniform(KEY, (3, 16, 16, 1), minval=-1, maxval=1)
+    made = nets(
+        generator=lambda z: jnp.tanh(z.sum(axis=1)).reshape(-1, 1, 1, 1) * images,
+        encoder=encode,
+        discriminator=autoencode,
+    )
+    loss, terms = encebgan.make_encoder_loss("embeddings", name)(
+        made, BATCH._replace(images=images), KEY, ENERGIES
+    )
+    rebuilt = made.generator(encode(images))
+    expected = losses.RESIDUALS[name].value(images, rebuilt).mean()
+    assert terms["reconstruction"] == pytest.approx(float(expected), rel=1e-5)
+    apart = length(autoencode(images).code - autoencode(rebuilt).code).mean()
+    assert loss == pytest.approx(float(expected + 0.4 * apart), rel=1e-5)
 
 
 def test_encebgan_scores():
@@ -224,18 +244,16 @@ def features(same, other):
 
 
 def test_scores_by_the_names_of_the_thesis():
-    config = tiny.config("sencebgan", score__name="A_LDz")
-    method = experiment.build(config)
-    assert experiment.score_name(config, method) == "final_3"
-    assert method.aliases.keys() == {"A_R", "A_RD", "A_IC", "A_L", "A_LD", "A_LDz", "A_LC"}
+    system = build(tiny.config("sencebgan", score__name="A_LDz"))
+    assert system.scoring.score == "final_3"
+    assert system.method.aliases.keys() == {"A_R", "A_RD", "A_IC", "A_L", "A_LD", "A_LDz", "A_LC"}
     defaults = {"sencebgan": "final_1", "encebgan": "image"}
     for name, score in defaults.items():
-        own = tiny.config(name)
-        assert experiment.score_name(own, experiment.build(own)) == score
+        assert build(tiny.config(name)).scoring.score == score
 
 
 @pytest.mark.parametrize("pair", ["xx", "zz"])
-def test_sencebgan_games_of_pairs(pair):
+def test_sencebgan_losses_of_pairs(pair):
     latent, rebuilt, _, _ = parts()
     if pair == "xx":
         on_real, on_other = judge_images(X, X).logits, judge_images(X, rebuilt).logits
@@ -246,7 +264,7 @@ def test_sencebgan_games_of_pairs(pair):
     expected = real(on_real).mean() + fake(on_other).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
     own, _ = sencebgan.return_loss(EBGAN, BATCH, KEY, OFF)
-    loss, _ = sencebgan.with_game(sencebgan.return_loss, pair)(EBGAN, BATCH, KEY, OFF)
+    loss, _ = sencebgan.with_pairs(sencebgan.return_loss, pair)(EBGAN, BATCH, KEY, OFF)
     assert loss == pytest.approx(float(own + real(on_other).mean()), rel=1e-5)
 
 
@@ -265,18 +283,31 @@ def test_gradients_are_finite_where_a_reconstruction_is_exact():
 
 
 def test_each_phase_has_the_epochs_that_its_key_names():
-    run = tiny.config("sencebgan", train__epochs=2, train__encoder_epochs=3, train__return_epochs=5)
-    phases = sencebgan.build(run).phases
-    expected = [("gan", 2), ("encoder", 3), ("return", 5)]
-    assert [(phase.name, phase.epochs) for phase in phases] == expected
-    for build, name in ((fanogan.build, "fanogan"), (encebgan.build, "encebgan")):
-        phases = build(tiny.config(name, train__epochs=2, train__encoder_epochs=3)).phases
-        assert [(phase.name, phase.epochs) for phase in phases] == expected[:2]
+    epochs = {"train__epochs": 2, "train__encoder_epochs": 3}
+    config = tiny.config("sencebgan", **epochs, train__return_epochs=5)
+    expected = [
+        ("gan", 2, "train.epochs"),
+        ("encoder", 3, "train.encoder_epochs"),
+        ("return", 5, "train.return_epochs"),
+    ]
+    assert named_epochs(sencebgan.build(resolve(config))) == expected
+    for build_method, name in ((fanogan.build, "fanogan"), (encebgan.build, "encebgan")):
+        settings = resolve(tiny.config(name, **epochs))
+        assert named_epochs(build_method(settings)) == expected[:2]
+    inpainting = build(tiny.config("inpainting", train__epochs=2, train__density_epochs=3)).method
+    assert named_epochs(inpainting) == [
+        ("inpainting", 2, "train.epochs"),
+        ("density", 3, "train.density_epochs"),
+    ]
+
+
+def named_epochs(method):
+    return [(phase.name, phase.epochs, phase.epochs_key) for phase in method.phases]
 
 
 def test_updates_repeat_as_their_keys_say():
     config = tiny.config("ebgan", loss__critic_updates=2, loss__generator_updates=4)
-    updates = ebgan.build(config).phases[0].updates
+    updates = ebgan.build(resolve(config)).phases[0].updates
     assert {update.name: update.repeat for update in updates} == {
         "discriminator": 2,
         "generator": 4,

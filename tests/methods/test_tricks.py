@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semad.adversarial import CROSS_ENTROPY, WASSERSTEIN, switches
+from semad.losses.adversarial import CROSS_ENTROPY, WASSERSTEIN, trick_hparams
 from semad.methods import alad, anogan, bigan, ebgan, ganomaly, sencebgan, skip_ganomaly
-from semad.methods.common import make_game
-from semad.nets.thesis import Judgement
+from semad.methods.common import make_gan_losses
+from semad.nets.thesis import DiscriminatorOutput
 from tests.methods import known
 from tests.methods.known import BATCH, KEY, OFF, X, nets
 
-SEARCH = known.search(steps=2, lr=0.1, weight=0.5, discrimination="cross_entropy")
+SCORE = known.anogan_score(steps=2, lr=0.1, weight=0.5, discrimination="cross_entropy")
 NETS = {
     "generator": known.generate,
     "encoder": known.encode,
@@ -44,7 +44,7 @@ HARD = {("alad", "discriminator_xx"), ("alad", "discriminator_zz")}
 # Name -> the losses of D and of G, a score that asks for "real" (or None), and other nets.
 SYSTEMS = {
     "anogan": (
-        anogan.discriminator_loss, anogan.generator_loss, anogan.make_score(SEARCH, 2), {}
+        anogan.discriminator_loss, anogan.generator_loss, SCORE, {}
     ),
     "bigan": (
         *bigan.make_losses(bigan.encode), bigan.make_score(bigan.encode, 0.9, 1),
@@ -57,26 +57,26 @@ SYSTEMS = {
     "skip_ganomaly": (
         skip_ganomaly.discriminator_loss, skip_ganomaly.make_generator_loss(), None, SKIP,
     ),
-    "fanogan": (*make_game(CROSS_ENTROPY, False), None, {}),
-    "fanogan_critic": (*make_game(WASSERSTEIN, True), None, {}),
+    "fanogan": (*make_gan_losses(CROSS_ENTROPY, False), None, {}),
+    "fanogan_critic": (*make_gan_losses(WASSERSTEIN, True), None, {}),
     "sencebgan_xx": (
         sencebgan.make_discriminator_loss("xx"),
-        sencebgan.with_game(sencebgan.return_loss, "xx"), None, {},
+        sencebgan.with_pairs(sencebgan.return_loss, "xx"), None, {},
     ),
     "sencebgan_zz": (
         sencebgan.make_discriminator_loss("zz"),
-        sencebgan.with_game(sencebgan.return_loss, "zz"), None, {},
+        sencebgan.with_pairs(sencebgan.return_loss, "zz"), None, {},
     ),
-    "ebgan": (*ebgan.make_game("margin", 20.0), None, ENERGY),
-    "ebgan_critic": (*ebgan.make_game("wgan", 20.0), None, ENERGY),
+    "ebgan": (*ebgan.make_gan_losses("margin", 20.0), None, ENERGY),
+    "ebgan_critic": (*ebgan.make_gan_losses("wgan", 20.0), None, ENERGY),
 }  # fmt: skip
 
 
 def hparams(tricks="none"):
-    return OFF | WEIGHTS | {name: jnp.float32(v) for name, v in switches(tricks).items()}
+    return OFF | WEIGHTS | {name: jnp.float32(v) for name, v in trick_hparams(tricks).items()}
 
 
-def play(name, change, tricks="none"):
+def evaluate(name, change, tricks="none"):
     """D's and G's loss, and the score, with every judge changed by `change`."""
     d_loss, g_loss, score, other = SYSTEMS[name]
     judges = {
@@ -92,7 +92,7 @@ def play(name, change, tricks="none"):
 def negated(judge):
     def other(*inputs, key=None):
         logits, features = judge(*inputs)
-        return Judgement(-logits, features)
+        return DiscriminatorOutput(-logits, features)
 
     return other
 
@@ -100,12 +100,12 @@ def negated(judge):
 @pytest.mark.parametrize("name", [name for name in SYSTEMS if "ebgan" not in name[:5]])
 def test_flipped_labels_ask_for_the_opposite_answer(name):
     """A judge with all answers negated, under LF, costs and scores what it does without."""
-    plain, plain_scores = play(name, lambda judge: judge)
-    flipped, flipped_scores = play(name, negated, "LF")
+    plain, plain_scores = evaluate(name, lambda judge: judge)
+    flipped, flipped_scores = evaluate(name, negated, "LF")
     np.testing.assert_allclose(flipped, plain, rtol=1e-5)
     for key in plain_scores or ():
         np.testing.assert_allclose(flipped_scores[key], plain_scores[key], rtol=1e-5, err_msg=key)
-    unflipped, _ = play(name, negated)
+    unflipped, _ = evaluate(name, negated)
     assert abs(unflipped[0] - plain[0]) > 1e-3
 
 
@@ -114,11 +114,11 @@ def test_flipped_labels_of_an_energy():
     real = np.asarray(ebgan.energy(X, known.autoencode(X)))
     generated = known.generate(BATCH.z)
     generated = np.asarray(ebgan.energy(generated, known.autoencode(generated)))
-    (d_loss, _), _ = play("ebgan", lambda judge: judge, "LF")
+    (d_loss, _), _ = evaluate("ebgan", lambda judge: judge, "LF")
     expected = np.maximum(0, 20 - real).mean() + generated.mean()
     assert d_loss == pytest.approx(float(expected), rel=1e-5)
-    (_, g_plain), _ = play("ebgan", lambda judge: judge)
-    (_, g_flipped), _ = play("ebgan", lambda judge: judge, "LF")
+    (_, g_plain), _ = evaluate("ebgan", lambda judge: judge)
+    (_, g_flipped), _ = evaluate("ebgan", lambda judge: judge, "LF")
     moved = np.maximum(0, 20 - generated).mean() - generated.mean()
     assert g_flipped - g_plain == pytest.approx(float(moved), rel=1e-4)
     made = nets(**(NETS | ENERGY))
@@ -130,7 +130,7 @@ def test_flipped_labels_of_an_energy():
 @pytest.mark.parametrize("loss", [0, 1], ids=["discriminator", "generator"])
 @pytest.mark.parametrize("name", sorted(SYSTEMS.keys() - {"ganomaly", "skip_ganomaly"}))
 def test_all_images_that_a_judge_sees_are_noisy(name, loss):
-    """Real and generated alike, in every loss that plays the game; latents are not."""
+    """Real and generated alike, in every loss that asks D; latents are not."""
     seen = {tricks: watched(name, loss, tricks, "discr") for tricks in ("none", "IN")}
     assert len(seen["IN"]) == len(seen["none"]) > 0
     for clean, noisy in zip(seen["none"], seen["IN"], strict=True):
@@ -153,7 +153,7 @@ def watched(name, loss, tricks, which):
     made = nets(**{key: partial(watch, net) if which in key else net for key, net in every.items()})
     part = SYSTEMS[name][loss]
     if name == "fanogan_critic":  # the penalty's own points are seen inside a gradient
-        part = make_game(WASSERSTEIN, False)[loss]
+        part = make_gan_losses(WASSERSTEIN, False)[loss]
     part(made, BATCH, KEY, hparams(tricks))
     return seen
 
@@ -177,7 +177,7 @@ def test_skip_ganomaly_s_noise_is_on_the_rebuilt_image(loss):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_soft_labels_are_the_discriminator_s(name):
-    plain, _ = play(name, lambda judge: judge)
-    soft, _ = play(name, lambda judge: judge, "SL")
+    plain, _ = evaluate(name, lambda judge: judge)
+    soft, _ = evaluate(name, lambda judge: judge, "SL")
     assert soft[0] != pytest.approx(plain[0], rel=1e-4)
     assert soft[1] == pytest.approx(plain[1], rel=1e-6)

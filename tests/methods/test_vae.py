@@ -8,7 +8,7 @@ import pytest
 from semad import losses
 from semad.methods import vae
 from semad.nets.thesis import Gaussian
-from tests.methods.known import BATCH, KEY, OFF, X, encode, gaussian, generate, nets
+from tests.methods.known import BATCH, KEY, X, encode, gaussian, generate, nets
 
 KNOWN = nets(encoder=gaussian, decoder=generate)
 # Of N(μ, 1/4) from N(0, 1), per dimension: (μ² + 1/4 − 1 + log 4) / 2.
@@ -32,7 +32,8 @@ def test_loss():
 def test_score_is_the_loss_without_noise():
     rebuilt = np.asarray(generate(encode(X)))
     residual = ((X - rebuilt) ** 2).mean(axis=(1, 2, 3))
-    scores, reconstruction, _ = vae.make_score(0.3, losses.mean_square)(KNOWN, X, KEY, OFF)
+    score = vae.make_score(losses.mean_square)
+    scores, reconstruction, _ = score(KNOWN, X, KEY, {"beta": jnp.float32(0.3)})
     np.testing.assert_allclose(scores["elbo"], residual + 0.3 * APART / 16, rtol=1e-5)
     np.testing.assert_allclose(scores["divergence"], APART / 16, rtol=1e-5)
     np.testing.assert_allclose(reconstruction, rebuilt, rtol=1e-6)

@@ -13,21 +13,21 @@ from semad.nets.autoencoders import (
     GanomalyDiscriminator,
     UNet,
 )
-from semad.nets.layers import Style
+from semad.nets.layers import LayerSettings
 from semad.nets.thesis import (
     PATCH_SIZES,
+    ConvStackSettings,
     ConvTower,
     Discriminator,
     Encoder,
     GaussianEncoder,
     Generator,
-    Tower,
 )
-from semad.training.state import parameter_count
+from semad.run.state import parameter_count
 from tests import tiny
 
-STYLE = Style()
-TINY = Style(width=1 / 32)
+LAYERS = LayerSettings()
+TINY = LayerSettings(width=1 / 32)
 IMAGE, LATENT = (32, 32, 1), (256,)
 
 
@@ -57,13 +57,13 @@ def total(module, *inputs):
 
 
 def test_generator_of_table_a3_ends_in_a_kernel_of_four():
-    five, four = Generator(32, 1, STYLE), Generator(32, 1, STYLE, last_size=4)
+    five, four = Generator(32, 1, LAYERS), Generator(32, 1, LAYERS, last_size=4)
     assert total(five, LATENT) - total(four, LATENT) == (25 - 16) * 128
     assert params_and_outputs(four, LATENT)[1] == (2, 32, 32, 1)
 
 
 def test_alad_s_discriminator_of_x_and_z():
-    params, outputs = params_and_outputs(DiscriminatorXZ(32, STYLE, True), IMAGE, LATENT)
+    params, outputs = params_and_outputs(DiscriminatorXZ(32, LAYERS, True), IMAGE, LATENT)
     tower = conv(4, 1, 128) + norm(128) + conv(4, 128, 256) + norm(256)
     tower += conv(4, 256, 512) + norm(512)
     latent = dense(256, 512) + dense(512, 512)
@@ -73,20 +73,20 @@ def test_alad_s_discriminator_of_x_and_z():
 
 
 def test_alad_s_discriminator_of_images():
-    params, outputs = params_and_outputs(DiscriminatorXX(STYLE, True), IMAGE, IMAGE)
+    params, outputs = params_and_outputs(DiscriminatorXX(LAYERS, True), IMAGE, IMAGE)
     expected = conv(4, 2, 64) + conv(4, 64, 128) + dense(8 * 8 * 128, 1)
     assert parameter_count(params) == expected
     assert outputs == ((2,), (2, 8 * 8 * 128))
 
 
 def test_alad_s_discriminator_of_latents():
-    params, outputs = params_and_outputs(DiscriminatorZZ(STYLE, True), LATENT, LATENT)
+    params, outputs = params_and_outputs(DiscriminatorZZ(LAYERS, True), LATENT, LATENT)
     assert parameter_count(params) == dense(512, 64) + dense(64, 32) + dense(32, 1)
     assert outputs == ((2,), (2, 32))
 
 
 def test_alad_s_encoder():
-    params, outputs = params_and_outputs(AladEncoder(32, 256, STYLE, True), IMAGE)
+    params, outputs = params_and_outputs(AladEncoder(32, 256, LAYERS, True), IMAGE)
     counts = [1, 32, 64, 128, 256]
     levels = sum(conv(4, a, b) + norm(b) for a, b in zip(counts[:-1], counts[1:], strict=True))
     assert parameter_count(params) == levels + conv(4, 256, 256)
@@ -94,13 +94,13 @@ def test_alad_s_encoder():
 
 
 def test_ganomaly_s_encoder():
-    encoder = Encoder(32, 256, STYLE, Tower(size=5, first_norm=False))
+    encoder = Encoder(32, 256, LAYERS, ConvStackSettings(size=5, first_norm=False))
     expected = conv(5, 1, 64) + conv(5, 64, 128) + norm(128) + conv(5, 128, 256) + norm(256)
     assert total(encoder, IMAGE) == expected + dense(4 * 4 * 256, 256)
 
 
 def test_ganomaly_s_decoder():
-    params, outputs = params_and_outputs(Decoder(32, 1, STYLE), LATENT)
+    params, outputs = params_and_outputs(Decoder(32, 1, LAYERS), LATENT)
     counts = [256, 256, 128, 64, 32, 16]
     levels = sum(conv(5, a, b) + norm(b) for a, b in zip(counts[:-1], counts[1:], strict=True))
     assert parameter_count(params) == levels + conv(5, 16, 1)
@@ -108,7 +108,7 @@ def test_ganomaly_s_decoder():
 
 
 def test_ganomaly_s_discriminator():
-    params, outputs = params_and_outputs(GanomalyDiscriminator(32, STYLE, True), IMAGE)
+    params, outputs = params_and_outputs(GanomalyDiscriminator(32, LAYERS, True), IMAGE)
     tower = conv(5, 1, 64) + norm(64) + conv(5, 64, 128) + norm(128)
     tower += conv(5, 128, 256) + norm(256)
     flat = 4 * 4 * 256
@@ -117,14 +117,14 @@ def test_ganomaly_s_discriminator():
 
 
 def test_skip_ganomaly_s_discriminator():
-    discriminator = Discriminator(32, STYLE, Tower(size=5), dropout=0.3)
+    discriminator = Discriminator(32, LAYERS, ConvStackSettings(size=5), dropout=0.3)
     tower = conv(5, 1, 64) + norm(64) + conv(5, 64, 128) + norm(128)
     tower += conv(5, 128, 256) + norm(256)
     assert total(discriminator, IMAGE) == tower + dense(4 * 4 * 256, 1)
 
 
 def test_the_generator_of_ebgan_s_family():
-    params, outputs = params_and_outputs(EnergyGenerator(32, 1, STYLE), LATENT)
+    params, outputs = params_and_outputs(EnergyGenerator(32, 1, LAYERS), LATENT)
     expected = dense(256, 2 * 2 * 256) + norm(2 * 2 * 256)
     expected += conv(5, 256, 128) + norm(128) + conv(5, 128, 64) + norm(64)
     expected += conv(5, 64, 32) + norm(32) + conv(5, 32, 1)
@@ -133,7 +133,7 @@ def test_the_generator_of_ebgan_s_family():
 
 
 def test_the_u_net():
-    params, outputs = params_and_outputs(UNet(32, 1, STYLE), IMAGE)
+    params, outputs = params_and_outputs(UNet(32, 1, LAYERS), IMAGE)
     down = conv(5, 1, 64) + conv(5, 64, 128) + norm(128) + conv(5, 128, 256) + norm(256)
     down += conv(5, 256, 512) + norm(512) + conv(5, 512, 512)
     # Each level up reads what came from below joined with the skip of its own size.
@@ -145,7 +145,7 @@ def test_the_u_net():
 
 
 def test_ebgan_s_discriminator():
-    params, outputs = params_and_outputs(EnergyDiscriminator(32, 1, 256, STYLE), IMAGE)
+    params, outputs = params_and_outputs(EnergyDiscriminator(32, 1, 256, LAYERS), IMAGE)
     encoder = conv(5, 1, 32) + conv(5, 32, 64) + norm(64) + conv(5, 64, 128) + norm(128)
     encoder += dense(4 * 4 * 128, 256)
     counts = [256, 256, 128, 64, 32]
@@ -163,9 +163,9 @@ def test_encebgan_s_encoder():
 
 
 def test_ali_s_encoder_has_twice_the_outputs():
-    extra = total(GaussianEncoder(32, 256, STYLE), IMAGE) - total(Encoder(32, 256, STYLE), IMAGE)
+    extra = total(GaussianEncoder(32, 256, LAYERS), IMAGE) - total(Encoder(32, 256, LAYERS), IMAGE)
     assert extra == dense(4 * 4 * 256, 256)
-    assert params_and_outputs(GaussianEncoder(32, 256, STYLE), IMAGE)[1] == ((2, 256), (2, 256))
+    assert params_and_outputs(GaussianEncoder(32, 256, LAYERS), IMAGE)[1] == ((2, 256), (2, 256))
 
 
 @pytest.mark.parametrize("size", PATCH_SIZES)
@@ -183,7 +183,7 @@ def test_other_patches(size, channels):
 
 
 def test_a_critic_without_batch_norm_keeps_no_statistics():
-    tower = ConvTower(32, STYLE._replace(batch_norm=False))
+    tower = ConvTower(32, LAYERS._replace(batch_norm=False))
     variables = jax.eval_shape(
         lambda: tower.init(jax.random.key(0), jnp.zeros((2, *IMAGE)), train=False)
     )
@@ -197,7 +197,11 @@ def test_a_critic_without_batch_norm_keeps_no_statistics():
         (DiscriminatorXZ(16, TINY, True), ((16, 16, 1), (8,)), 0),
         (DiscriminatorXX(TINY, True), ((16, 16, 1), (16, 16, 1)), 0),
         (DiscriminatorZZ(TINY, True), ((8,), (8,)), 0),
-        (ConvTower(16, TINY, Tower(size=5, first=32, spectral=True)), ((16, 16, 1),), 0),
+        (
+            ConvTower(16, TINY, ConvStackSettings(size=5, first=32, spectral=True)),
+            ((16, 16, 1),),
+            0,
+        ),
         (EnergyDiscriminator(16, 1, 8, TINY), ((16, 16, 1),), 5),  # a dense layer, the decoder
         (GanomalyDiscriminator(16, TINY, True), ((16, 16, 1),), 1),  # the dense layer
     ],

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semad.nets.layers import Style
+from semad.nets.layers import LayerSettings
 from semad.nets.thesis import Discriminator, Encoder, Generator, PairDiscriminator
-from semad.training.state import parameter_count
+from semad.run.state import parameter_count
 
-STYLE = Style()
+LAYERS = LayerSettings()
 
 
 def shapes(module, *inputs):
@@ -34,7 +34,7 @@ def layer_output(intermediates, *path):
 
 
 def test_generator_of_table_a1():
-    variables, seen = shapes(Generator(32, 1, STYLE), (256,))
+    variables, seen = shapes(Generator(32, 1, LAYERS), (256,))
     params = variables["params"]
     # Weights + biases, then scale + bias of batch norm, row by row of the table.
     expected = {
@@ -55,7 +55,7 @@ def test_generator_of_table_a1():
     assert [layer_output(seen, f"Conv_{n}") for n in range(4)] == sizes
 
 
-TOWER = {
+CONV_STACK = {
     "Conv_0": 4 * 4 * 1 * 64 + 64,
     "BatchNorm_0": 2 * 64,
     "Conv_1": 4 * 4 * 64 * 128 + 128,
@@ -66,13 +66,13 @@ TOWER = {
 
 
 def check_tower(params, seen):
-    assert {name: parameter_count(tree) for name, tree in params.items()} == TOWER
+    assert {name: parameter_count(tree) for name, tree in params.items()} == CONV_STACK
     sizes = [(2, 16, 16, 64), (2, 8, 8, 128), (2, 4, 4, 256)]
     assert [layer_output(seen, f"Conv_{n}") for n in range(3)] == sizes
 
 
 def test_discriminator_of_table_a1():
-    variables, seen = shapes(Discriminator(32, STYLE), (32, 32, 1))
+    variables, seen = shapes(Discriminator(32, LAYERS), (32, 32, 1))
     check_tower(variables["params"]["ConvTower_0"], seen["ConvTower_0"])
     assert parameter_count(variables["params"]["Dense_0"]) == 4 * 4 * 256 + 1
     assert parameter_count(variables["params"]) == 661_825
@@ -80,7 +80,7 @@ def test_discriminator_of_table_a1():
 
 
 def test_encoder_of_table_a2():
-    variables, seen = shapes(Encoder(32, 256, STYLE), (32, 32, 1))
+    variables, seen = shapes(Encoder(32, 256, LAYERS), (32, 32, 1))
     check_tower(variables["params"]["ConvTower_0"], seen["ConvTower_0"])
     assert parameter_count(variables["params"]["Dense_0"]) == 4096 * 256 + 256
     assert parameter_count(variables["params"]) == 1_706_560
@@ -89,18 +89,18 @@ def test_encoder_of_table_a2():
 
 def test_pair_discriminator():
     """Two convolutions to 8×8×128 and no batch norm: 4·4·64 + 64, 4·4·64·128 + 128."""
-    variables, seen = shapes(PairDiscriminator(32, STYLE), (32, 32, 1), (256,))
+    variables, seen = shapes(PairDiscriminator(32, LAYERS), (32, 32, 1), (256,))
     params = variables["params"]
     assert set(variables) == {"params"}
     tower = {name: parameter_count(tree) for name, tree in params["ConvTower_0"].items()}
-    assert tower == {"Conv_0": TOWER["Conv_0"], "Conv_1": TOWER["Conv_1"]}
+    assert tower == {"Conv_0": CONV_STACK["Conv_0"], "Conv_1": CONV_STACK["Conv_1"]}
     assert layer_output(seen, "ConvTower_0") == (2, 8 * 8 * 128)
     expected = [256 * 512 + 512, (8192 + 512) * 1024 + 1024, 1024 + 1]
     assert [parameter_count(params[f"Dense_{n}"]) for n in range(3)] == expected
 
 
 def test_pair_discriminator_drops_half_of_every_hidden_layer():
-    module = PairDiscriminator(32, STYLE._replace(width=0.25))
+    module = PairDiscriminator(32, LAYERS._replace(width=0.25))
     x, z = jnp.ones((2, 32, 32, 1)), jnp.ones((2, 256))
     variables = module.init(jax.random.key(0), x, z, train=False)
     rngs = {"dropout": jax.random.key(1)}
@@ -112,7 +112,7 @@ def test_pair_discriminator_drops_half_of_every_hidden_layer():
 
 def test_pair_discriminator_sees_whether_x_and_z_belong_together():
     """A linear head would give D(x,z) - D(x',z) - D(x,z') + D(x',z') = 0 for all x and z."""
-    module = PairDiscriminator(16, Style(width=0.125))
+    module = PairDiscriminator(16, LayerSettings(width=0.125))
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (2, 16, 16, 1))
     z = 5 * jax.random.normal(keys[1], (2, 8))
@@ -140,24 +140,24 @@ def test_pair_discriminator_sees_whether_x_and_z_belong_together():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("width", [1.0, 0.25])
 def test_other_patch_sizes(patch_size, generator, tower, channels, width):
-    style = Style(width=width)
+    layers = LayerSettings(width=width)
     image = (patch_size, patch_size, channels)
-    _, seen = shapes(Generator(patch_size, channels, style), (256,))
+    _, seen = shapes(Generator(patch_size, channels, layers), (256,))
     found = [layer_output(seen, f"Conv_{n}") for n in range(len(generator) + 1)]
     sizes = [8 * 2**n for n in range(len(generator))]
     scaled = [int(width * count) for count in generator]
     expected = [(2, s, s, f) for s, f in zip(sizes, scaled, strict=True)] + [(2, *image)]
     assert found == expected
-    _, seen = shapes(Discriminator(patch_size, style), image)
+    _, seen = shapes(Discriminator(patch_size, layers), image)
     found = [layer_output(seen["ConvTower_0"], f"Conv_{n}")[-1] for n in range(len(tower))]
     assert found == [int(width * count) for count in tower]
     assert layer_output(seen, "ConvTower_0") == (2, 4 * 4 * int(width * tower[-1]))
-    _, seen = shapes(Encoder(patch_size, 20, style), image)
+    _, seen = shapes(Encoder(patch_size, 20, layers), image)
     assert layer_output(seen, "Dense_0") == (2, 20)
 
 
 def test_generated_images_are_in_range_and_batch_norm_follows_the_batch():
-    module = Generator(16, 1, Style(width=0.0625))
+    module = Generator(16, 1, LayerSettings(width=0.0625))
     z = jax.random.normal(jax.random.key(1), (64, 8))
     variables = module.init(jax.random.key(0), z, train=False)
     images, changed = module.apply(variables, z, train=True, mutable=["batch_stats"])
@@ -170,8 +170,8 @@ def test_generated_images_are_in_range_and_batch_norm_follows_the_batch():
 
 
 def test_leaky_slope():
-    style = Style(slope=0.2)
-    module = Discriminator(16, style)
+    layers = LayerSettings(slope=0.2)
+    module = Discriminator(16, layers)
     x = jnp.zeros((1, 16, 16, 1))
     variables = module.init(jax.random.key(0), x, train=False)
     norm = variables["params"]["ConvTower_0"]["BatchNorm_1"]

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 import semad
-from semad import data
-from semad.evaluation.evaluate import evaluate
-from semad.inspection.inspect import inspect
-from semad.reports.inspection import write_report
-from semad.reports.run import write_report as write_run
+from semad.data import sources
+from semad.inference.inspection import inspect
+from semad.inference.inspection_report import write_report as write_inspection
+from semad.pipeline import evaluate
+from semad.reports.run import write_report
 from semad.training.loop import train
 from tests import tiny
 
@@ -29,18 +29,18 @@ def pages(tmp_path_factory):
     settings = {"data__name": "nanofibres", "data__image_size": 72, "data__crops_per_image": 16}
     run = tiny.prepare("autoencoder", **settings, population__seeds=2)
     state = train(run, root / "training")
-    write_run(root / "training", run.config)
+    write_report(root / "training", run.settings)
     for protocol in ("thesis_tiles", "pixel"):
         own = tiny.prepare("autoencoder", **settings, population__seeds=2, eval__protocol=protocol)
         evaluate(own, state, root / protocol)
     detector = semad.Detector(tiny.config("autoencoder", **settings)).fit(run.source.train)
     images = root / "images"
     images.mkdir()
-    for number, image in enumerate(data.load(run.config.data).test):
+    for number, image in enumerate(sources.load(run.settings.data).test):
         path = images / f"a rather long name of a micrograph, number {number}.png"
         Image.fromarray(image[..., 0]).save(path)
     (images / "bad.png").touch()
-    write_report(detector, root / "out", inspect(detector, images, root / "out"))
+    write_inspection(detector, root / "out", inspect(detector, images, root / "out"))
     return [root / name / "report.html" for name in ("training", "thesis_tiles", "pixel", "out")]
 
 

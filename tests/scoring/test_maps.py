@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semad.scoring.batched import Evidence, Scoring, make_scorer
-from semad.scoring.maps import Cover, anomaly_maps, pool, positions, smooth, window
-from semad.training.state import init_population, member
+from semad.run.state import init_population, member
+from semad.scoring.batched import PatchScores, ScoringState, make_scorer
+from semad.scoring.maps import MapTiling, anomaly_maps, pool, positions, smooth, window
 from tests import tiny
 
 RNG = np.random.default_rng(0)
@@ -20,11 +20,11 @@ def draw(height, width):
 def scorer(member, patches, absent=None):
     """Pixels as a map, and the patch's mean as a score."""
     images = jnp.asarray(patches, jnp.float32)
-    return Evidence({"mean": images.mean((1, 2, 3))}, {"pixel": images[..., 0]}, images)
+    return PatchScores({"mean": images.mean((1, 2, 3))}, {"pixel": images[..., 0]}, images)
 
 
 def maps(image, stride=4, chunk=8, window=0):
-    return anomaly_maps(scorer, None, image, Cover(16, stride, chunk, window))
+    return anomaly_maps(scorer, None, image, MapTiling(16, stride, chunk, window))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(16, [0]), (17, [0, 1]), (48, [0, 16, 32])])
@@ -34,7 +34,7 @@ def test_positions_reach_the_end(size, expected):
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 31), (37, 23), (64, 48)])
 @pytest.mark.parametrize("stride", [3, 8, 16])
-def test_evidence_per_pixel_comes_back_at_every_pixel(shape, stride):
+def test_a_score_per_pixel_comes_back_at_every_pixel(shape, stride):
     """Whatever the overlaps: all patches say the same of a pixel, so the blend must too."""
     image = draw(*shape)
     found = maps(image, stride)["pixel"]
@@ -93,11 +93,11 @@ def test_windows_of_a_convolutional_system_cover_every_pixel(shape):
 
 def test_windows_fit_the_image():
     """Multiples of 16 as large as the image allows; as many pixels per call as patches had."""
-    wanted = Cover(32, 16, 64, window=256)
-    assert wanted.fit(700, 1024) == Cover(256, 192, 1)
-    assert wanted.fit(139, 1024) == Cover(128, 96, 4)
-    assert wanted.fit(40, 33) == Cover(32, 24, 64)
-    assert wanted._replace(window=0).fit(700, 1024) == Cover(32, 16, 64)
+    wanted = MapTiling(32, 16, 64, window=256)
+    assert wanted.fit(700, 1024) == MapTiling(256, 192, 1)
+    assert wanted.fit(139, 1024) == MapTiling(128, 96, 4)
+    assert wanted.fit(40, 33) == MapTiling(32, 24, 64)
+    assert wanted._replace(window=0).fit(700, 1024) == MapTiling(32, 16, 64)
 
 
 def test_smoothing_keeps_a_constant_and_spreads_a_point():
@@ -123,11 +123,11 @@ def test_pooling():
 def test_every_system_maps_images_of_any_size_by_one_program(name):
     run = tiny.prepare(name)
     weights = member(init_population(run.method, [0]), 0).ema
-    own = Scoring(weights, run.method.hparams, jax.random.key(0))
+    own = ScoringState(weights, run.method.hparams, jax.random.key(0))
     compiled = make_scorer(run.method, maps=True)
     residuals = {"l1", "l2", "ssim"} if name in tiny.RECONSTRUCTING else set()
     for shape in ((16, 16), (33, 20)):
-        found = anomaly_maps(compiled, own, draw(*shape), Cover(16, 16, 4))
+        found = anomaly_maps(compiled, own, draw(*shape), MapTiling(16, 16, 4))
         assert found.keys() >= {run.method.default_score} | residuals
         assert all(values.shape == shape for values in found.values())
         assert all(np.isfinite(values).all() for values in found.values())
@@ -139,7 +139,7 @@ def test_a_residual_map_has_the_residual_score_as_its_mean():
     weights = member(init_population(run.method, [0]), 0).ema
     compiled = make_scorer(run.method, maps=True)
     patches = np.stack([draw(16, 16) for _ in range(4)])
-    found = compiled(Scoring(weights, run.method.hparams, jax.random.key(0)), patches)
+    found = compiled(ScoringState(weights, run.method.hparams, jax.random.key(0)), patches)
     for name in ("l1", "l2"):
         np.testing.assert_allclose(found.maps[name].mean((1, 2)), found.scores[name], rtol=1e-5)
     inside = found.maps["ssim"][:, 5:-5, 5:-5]

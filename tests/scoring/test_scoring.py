@@ -4,13 +4,14 @@ import jax
 import numpy as np
 import pytest
 
+from semad.config.settings import with_values
 from semad.data.normalisation import normalise
 from semad.errors import UserError
-from semad.experiment import scoring_member
-from semad.experiment import test_weights as weights_of_test
-from semad.scoring.batched import Scoring, make_scorer, over_devices
+from semad.run.state import init_population, member
+from semad.run.system import scoring_state, with_settings
+from semad.run.system import test_weights as weights_of_test
+from semad.scoring.batched import ScoringState, make_scorer, over_devices
 from semad.scoring.items import score_items
-from semad.training.state import init_population, member
 from tests import tiny
 
 
@@ -33,7 +34,7 @@ def scoring(request):
 
     def score(rows, chunk=16, keep=()):
         items = np.array([[row, 0, 0] for row in rows], np.int32)
-        own = Scoring(weights, run.method.hparams, jax.random.key(3))
+        own = ScoringState(weights, run.method.hparams, jax.random.key(3))
         return score_items(
             scorer, own, run.source.test, items, patch_size=16, chunk=chunk, keep=keep
         )
@@ -46,7 +47,7 @@ ROWS = list(range(40))
 
 def scorer_of(run):
     """A scorer of an untrained run, and the member that scores."""
-    own = Scoring(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
+    own = ScoringState(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
     return make_scorer(run.method), own
 
 
@@ -133,7 +134,7 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
 @pytest.mark.parametrize("name", ["bigan", "dense_discriminator"])
 def test_flips_are_means_over_mirror_images(name):
     run = tiny.prepare(name, data__flips=True, score__flips=True)
-    own = Scoring(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
+    own = ScoringState(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
     patches = np.stack(run.source.test[:3])
     found = make_scorer(run.method, maps=True)(own, patches)
     plain = make_scorer(run.method._replace(flips=False), maps=True)
@@ -162,12 +163,11 @@ def test_raw_weights_are_those_of_the_last_phase():
     state = member(init_population(run.method, [0]), 0)
     shifted = jax.tree.map(lambda leaf: leaf + 1, state.weights.params)
     state = state._replace(weights=state.weights._replace(params=shifted))
-    config = run.config
-    assert weights_of_test(config, run.method, state) is state.ema
-    config.score.weights = "raw"
-    raw = weights_of_test(config, run.method, state)
+    assert weights_of_test(run.system, state) is state.ema
+    system = with_settings(run.system, with_values(run.settings, {"score.weights": "raw"}))
+    raw = weights_of_test(system, state)
     for net, params in raw.params.items():
         expected = shifted[net] if net == "return_encoder" else state.ema.params[net]
         jax.tree.map(np.testing.assert_array_equal, params, expected)
-    own = scoring_member(config, run.method, init_population(run.method, [0]), 0)
-    assert own.weights.params.keys() == raw.params.keys()
+    own = scoring_state(system, jax.tree.map(lambda leaf: leaf[None], state), 0)
+    jax.tree.map(np.testing.assert_array_equal, own.weights, raw)

@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from semad.scoring.thresholds import (
-    Rates,
-    achieved,
-    calibrate,
-    conformal,
-    share_above,
-    threshold,
-)
+from semad.scoring.thresholds import Rates, achieved, calibrate, conformal, share_above, threshold
 
 RNG = np.random.default_rng(1)
 

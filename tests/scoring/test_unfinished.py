@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from semad import config as configs
 from semad.evaluation.evaluate import evaluate
+from semad.run import workdir as workdirs
 from semad.scoring import batched, unfinished
-from semad.scoring.batched import Evidence
+from semad.scoring.batched import PatchScores
 from semad.scoring.items import score_items
 from semad.scoring.unfinished import Unfinished
 from semad.training.loop import train
@@ -28,7 +28,7 @@ def make_scorer(calls, limit=100):
             raise Stopped
         calls.append(len(patches))
         images = patches.astype(np.float32)
-        return Evidence({"mean": images.mean((1, 2, 3))}, {}, images / 255)
+        return PatchScores({"mean": images.mean((1, 2, 3))}, {}, images / 255)
 
     return scorer
 
@@ -71,7 +71,7 @@ def test_short_work_leaves_nothing(tmp_path):
 def test_an_evaluation_goes_on_where_it_was(protocol, tmp_path, monkeypatch):
     settings = {"data__name": "nanofibres", "data__image_size": 72, "data__train_images": 2}
     run = tiny.prepare("autoencoder", population__seeds=2, eval__protocol=protocol, **settings)
-    configs.store(tmp_path, run.config, run.source.train)
+    workdirs.store(tmp_path, run)
     state = train(run, tmp_path)
     whole = evaluate(run, state, tmp_path)
     monkeypatch.setattr(unfinished, "_EVERY", 0.0)

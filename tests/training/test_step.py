@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from semad.data.patches import Draw, stack
-from semad.training.state import init_population, init_state, member
+from semad.data.patches import PatchSampling, stack
+from semad.run.state import init_population, init_state, member
 from semad.training.step import Average, apply_update, moved_average, phase_step
 from semad.types import Batch, Method, Net, Phase, Update, Weights
 from tests import tiny
@@ -56,7 +56,7 @@ def product(nets, batch, key, hparams):
 
 HPARAMS = {"lr_f": jnp.float32(0.1), "lr_g": jnp.float32(0.01)}
 IMAGES = stack([np.zeros((32, 32, 1), np.uint8)] * 4)
-DRAW = Draw(patch_size=32, crops_per_image=1, batch_size=2, flips=False)
+SAMPLING = PatchSampling(patch_size=32, crops_per_image=1, batch_size=2, flips=False)
 
 
 def test_an_update_moves_its_own_nets_down_the_gradient():
@@ -78,7 +78,7 @@ def test_a_net_that_the_phase_does_not_train_is_seen_as_at_test_time():
     method = toy(product, product)
     state = init_state(method, 0)
     ema = state.ema._replace(params=state.ema.params | {"f": {"a": jnp.float32(7.0)}})
-    step = phase_step(method, method.phases[1], 0, DRAW, Average(0.5, 1.0))
+    step = phase_step(method, method.phases[1], 0, SAMPLING, Average(0.5, 1.0))
     new, terms = step(state._replace(ema=ema), IMAGES, HPARAMS)
     # Trained against the average a_f = 7, not against the raw a_f = 2.
     assert terms["g/loss"] == pytest.approx(21.0)
@@ -98,7 +98,7 @@ def test_repeated_updates_get_fresh_batches_and_keys():
     method = toy(watch, product, repeat=3)
     images = IMAGES._replace(pixels=jnp.arange(4, dtype=jnp.uint8).reshape(4, 1, 1, 1))
     images = images._replace(pixels=jnp.broadcast_to(images.pixels, (4, 32, 32, 1)))
-    step = phase_step(method, method.phases[0], 0, DRAW, Average(0.5, 1.0))
+    step = phase_step(method, method.phases[0], 0, SAMPLING, Average(0.5, 1.0))
     new, _ = step(init_state(method, 0), images, HPARAMS)
     assert new.step == 1
     assert new.weights.params["f"]["a"] == pytest.approx(2 - 3 * 0.3)

@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from semad import backend, experiment
 from semad.data.patches import steps_per_epoch
 from semad.errors import TrainingDiverged, UserError
+from semad.run import workdir as workdirs
+from semad.run.state import member, phase_bounds
 from semad.training import loop
-from semad.training.state import member, phase_bounds
+from semad.utils import backend
 from tests import tiny
 
 CPU = backend.CPU
@@ -81,8 +82,9 @@ def test_a_stopped_run_goes_on_to_the_bit(name, whole, tmp_path, monkeypatch):
 def test_every_phase_is_trained_for_its_epochs(name, whole):
     run = long_run(name)
     lines = [json.loads(line) for line in (whole[1] / "log.jsonl").read_text().splitlines()]
-    per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
-    for phase, _, end in phase_bounds(run.method, per_epoch):
+    assert run.steps_per_epoch == steps_per_epoch(run.sampling, run.train.pixels.shape[0])
+    assert run.phases == phase_bounds(run.method, run.steps_per_epoch)
+    for phase, _, end in run.phases:
         last = [line for line in lines if line["phase"] == phase.name][-1]
         assert (last["step"], last["epoch"]) == (end, phase.epochs)
 
@@ -95,8 +97,7 @@ REPEATS = {("fanogan", "discriminator"): 5} | {
 
 def test_every_update_ran_as_often_as_the_steps_say(name, whole):
     run, (state, _) = long_run(name), whole
-    per_epoch = steps_per_epoch(run.draw, run.train.pixels.shape[0])
-    for phase, start, end in phase_bounds(run.method, per_epoch):
+    for phase, start, end in run.phases:
         for update in phase.updates:
             count = int(state.opt_state[update.name].count[0])
             assert count == (end - start) * REPEATS.get((name, update.name), 1), update.name
@@ -111,7 +112,7 @@ def test_a_finished_run_is_left_as_it_is(name, whole):
 def test_a_checkpoint_holds_the_whole_state(name, whole):
     state, workdir = whole
     run = long_run(name)
-    assert_same(state, experiment.restore(workdir, run.config, run.method))
+    assert_same(state, workdirs.restore(workdir, run.system))
 
 
 @pytest.mark.parametrize(
@@ -134,11 +135,9 @@ def test_divergence_names_the_loss_and_keeps_the_last_checkpoint(tmp_path):
     workdir = tmp_path
     loop.train(tiny.prepare("autoencoder", train__epochs=1), workdir)
     run = tiny.prepare("autoencoder", train__epochs=2, train__log_every=100)
-    rates = {"lr_encoder": float("inf"), "lr_decoder": float("inf")}
-    bad = run.method._replace(hparams=run.method.hparams | rates)
     with pytest.raises(TrainingDiverged) as caught:
-        loop.train(run._replace(method=bad), workdir)
-    steps = int(experiment.restore(workdir, run.config, run.method).step[0])
+        loop.train(tiny.with_learning_rate(run, np.inf), workdir)
+    steps = int(workdirs.restore(workdir, run.system).step[0])
     message = str(caught.value)
     # The first bad step still has a finite loss; the one behind it has not.
     assert f"the loss autoencoder/loss is nan at step {steps + 2}" in message
@@ -151,7 +150,7 @@ def test_a_broken_checkpoint_is_named(tmp_path):
     loop.train(tiny.prepare("autoencoder", train__epochs=1), tmp_path)
     run = tiny.prepare("bigan", train__epochs=1)
     with pytest.raises(UserError, match="does not fit"):
-        experiment.restore(tmp_path, run.config, run.method)
+        workdirs.restore(tmp_path, run.system)
 
 
 def test_a_log_cut_short_by_a_kill_does_not_stop_a_run(tmp_path):

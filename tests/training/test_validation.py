@@ -6,11 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from semad import experiment
+from semad.config.settings import with_values
 from semad.errors import UserError
-from semad.evaluation import selection
+from semad.run import workdir as workdirs
+from semad.run.state import init_population, member
+from semad.run.system import with_settings
+from semad.selection.measures import validation_measure
 from semad.training import loop, validation
-from semad.training.state import init_population, member
 from tests import tiny
 
 
@@ -20,9 +22,8 @@ def logged(workdir, key="validation/reconstruction"):
 
 
 def best(run, workdir):
-    config = run.config.copy_and_resolve_references()
-    config.eval.checkpoint = "best"
-    return experiment.restore(workdir, config, run.method)
+    settings = with_values(run.settings, {"eval.checkpoint": "best"})
+    return workdirs.restore(workdir, with_settings(run.system, settings))
 
 
 def test_the_best_state_is_the_one_with_the_lowest_loss(tmp_path):
@@ -58,9 +59,7 @@ def test_a_resumed_run_remembers_its_best(tmp_path):
     run = tiny.prepare("autoencoder", train__epochs=2, **settings)
     before = best(run, tmp_path)
     # From here on everything gets worse, so the best must stay what it was.
-    rates = {"lr_encoder": 1.0, "lr_decoder": 1.0}
-    worse = run.method._replace(hparams=run.method.hparams | rates)
-    loop.train(run._replace(method=worse), tmp_path)
+    loop.train(tiny.with_learning_rate(run, 1.0), tmp_path)
     losses = logged(tmp_path)
     assert losses[14] > losses[7]
     assert int(best(run, tmp_path).step[0]) == int(before.step[0])
@@ -97,16 +96,16 @@ def test_validation_by_synthetic_defects(tmp_path):
         population__seeds=2,
         **settings,
     )
-    assert run.draw.crops_per_image == 48
-    loop.train(run, tmp_path, measure=selection.measure(run))
+    assert run.sampling.crops_per_image == 48
+    loop.train(run, tmp_path, measure=validation_measure(run))
     values = logged(tmp_path, "validation/synthetic")
     assert list(values) == [3, 6]
     kept = best(run, tmp_path)
-    measured = selection.measure(run)(kept, 0)
+    measured = validation_measure(run)(kept, 0)
     assert measured[0] != measured[1]
     assert all(-1 <= value < 0 for value in measured)
     np.testing.assert_allclose(measured, np.min(list(values.values()), axis=0), rtol=1e-4)
 
 
 def test_by_default_reconstruction_validates():
-    assert selection.measure(tiny.prepare("autoencoder")) is None
+    assert validation_measure(tiny.prepare("autoencoder")) is None

@@ -1,0 +1,1 @@
+"""Configs: the schema, reading and writing, overrides."""

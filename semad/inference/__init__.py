@@ -1,0 +1,1 @@
+"""Trained systems at work: the detector, restored models, inspection, export."""

@@ -1,1 +1,0 @@
-"""New micrographs without labels: scores, maps, masks, outlined and measured defects."""

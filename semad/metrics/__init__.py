@@ -1,0 +1,1 @@
+"""Metrics of scores against labels, and comparisons of systems."""

@@ -1,0 +1,112 @@
+"""From a config to a trained and evaluated workdir: what `main.py`, sweeps and Python call."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from semad.config import files
+from semad.config.settings import resolve
+from semad.evaluation import evaluate as evaluation
+from semad.reports.run import write_report
+from semad.run import workdir as workdirs
+from semad.run.prepare import Run, prepare
+from semad.run.system import System, build
+from semad.selection.measures import validation_measure
+from semad.selection.select import apply_selection
+from semad.training import loop
+from semad.types import TrainState
+
+_log = logging.getLogger(__name__)
+
+
+def train_and_evaluate(
+    config: ml_collections.ConfigDict, workdir: str | Path, ledger: Path | None = None
+) -> dict[str, Any]:
+    """Trains a run in its workdir, or goes on with it, and evaluates it.
+
+    Args:
+      config: such as `semad.configs.bigan.get_config("small")`.
+      workdir: of the run; made if it does not exist.
+      ledger: takes a line about an evaluation of NanoTWICE; see `semad.evaluation.ledger`.
+
+    Returns:
+      What `evaluation/<protocol>/metrics.json` holds.
+
+    Raises:
+      UserError: for everything a user can cause.
+    """
+    workdir = Path(workdir)
+    run = prepare_in(workdir, config)
+    evaluation.check(run)  # before hours of training
+    return evaluate(run, train(run, workdir), workdir, ledger=ledger)
+
+
+def prepare_in(workdir: Path, config: ml_collections.ConfigDict) -> Run:
+    """The run of a config, checked against what the workdir holds.
+
+    Raises:
+      UserError: for a bad config or data, or a workdir of another run.
+    """
+    system = build(config)
+    workdirs.check_same_run(workdir, system.settings, system.method)
+    run = prepare(system)
+    workdirs.check_same_data(workdir, run.source.train)
+    return run
+
+
+def train(run: Run, workdir: Path) -> TrainState:
+    """Trains a run from its newest checkpoint, or from the start.
+
+    Args:
+      run: of `semad.run.prepare`.
+      workdir: takes config, versions, held-out images, checkpoints and logs.
+
+    Returns:
+      The state that is evaluated: the newest, or the best (`config.eval.checkpoint`).
+
+    Raises:
+      UserError: when the workdir holds another run; see also `semad.training.loop.train`.
+    """
+    workdirs.check_same_run(workdir, run.settings, run.method)
+    workdirs.check_same_data(workdir, run.source.train)
+    workdirs.store(workdir, run)
+    state = loop.train(run, workdir, measure=validation_measure(run))
+    if run.settings.eval.checkpoint == "best":
+        state = workdirs.restore(workdir, run.system)
+    _log.info("trained to step %d; checkpoints, log and TensorBoard in %s", state.step[0], workdir)
+    return state
+
+
+def evaluate(
+    run: Run,
+    state: TrainState,
+    workdir: Path,
+    output: Path | None = None,
+    ledger: Path | None = None,
+) -> dict[str, Any]:
+    """Evaluates a state and writes the results and the report; see `semad.evaluation.evaluate`."""
+    result = evaluation.evaluate(run, state, workdir, output, ledger)
+    folder = (output or workdir) / "evaluation" / result["protocol"]
+    selection = result["selection"]
+    settings = apply_selection(run.settings, selection) if selection else run.settings
+    write_report(workdir, settings, result, folder, output)
+    return result
+
+
+def stored_system(workdir: Path, config: ml_collections.ConfigDict | None = None) -> System:
+    """The system of a trained workdir.
+
+    Args:
+      workdir: of the run.
+      config: the run's config with other values of what may change; None for its own.
+
+    Raises:
+      UserError: when there is no run, or the config makes another one.
+    """
+    stored = files.load(workdir)
+    system = build(stored if config is None else resolve(config))
+    if config is not None:
+        workdirs.check_same_run(workdir, system.settings, system.method)
+    return system

@@ -1,0 +1,1 @@
+"""A run made concrete: method, data, population, state, checkpoints, workdir."""

@@ -1,0 +1,85 @@
+"""`config.select`: which score, how smooth a map, and how pooled, chosen without a label."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from semad.config.schema import Settings
+from semad.run.prepare import Run
+from semad.run.system import System
+from semad.scoring.baselines import BASELINES, baseline_maps
+from semad.scoring.batched import ScoringState, make_scorer, over_devices
+from semad.scoring.maps import map_images
+from semad.selection.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
+
+_KEPT = 10  # of the ranking, in the record
+
+
+def select(
+    system: System,
+    member: ScoringState,
+    normal: Sequence[np.ndarray],
+    smoothings: Iterable[float] = SMOOTHINGS,
+) -> dict[str, Any]:
+    """Ranks every score at every smoothing by `semad.selection.validator`, and the poolings.
+
+    Args:
+      system: that scores.
+      member: whose weights; the choice holds for its whole population.
+      normal: held-out normal images.
+      smoothings: to choose among.
+
+    Returns:
+      `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
+      `value` and the average precision by family of defects; `excluded_families`, which did not
+      count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each.
+    """
+    settings, excluded = system.settings, system.method.excluded_families
+    scorer = over_devices(make_scorer(system.method, maps=True))
+    mapper = partial(map_images, scorer, member, tiling=system.scoring.tiling)
+    trial = try_on(mapper, normal, settings.seed)
+    ranked = rank(trial, smoothings=smoothings, excluded_families=excluded)
+    best, area = ranked[0].setting, settings.score.min_area
+    one_each = try_on(mapper, normal, settings.seed, coverage=0.0)
+    poolings = rank_poolings(one_each, best, area, excluded)
+    rows = [_row(setting) for setting in ranked[:_KEPT]]
+    return {
+        "rule": "synthetic",
+        "excluded_families": list(excluded),
+        "chosen": rows[0],
+        "runner_up": rows[1],
+        "ranking": rows,
+        "pooling": max(poolings, key=lambda name: poolings[name]),
+        "poolings": poolings,
+    }
+
+
+def apply_selection(settings: Settings, selection: dict[str, Any]) -> Settings:
+    """Settings that score as was chosen."""
+    chosen = settings.score.replace(
+        name=selection["chosen"]["score"],
+        smoothing=selection["chosen"]["smoothing"],
+        pooling=selection["pooling"],
+    )
+    return settings.replace(score=chosen)
+
+
+def _row(ranked: Ranked) -> dict[str, Any]:
+    return ranked.setting._asdict() | {"value": ranked.value, "families": ranked.families}
+
+
+def baseline_smoothings(run: Run) -> dict[str, float]:
+    """σ in pixels for the map of each baseline: chosen as that of the system is, or the same."""
+    settings = run.settings
+    if settings.select == "none":
+        return dict.fromkeys(BASELINES, settings.score.smoothing)
+    trial = try_on(partial(map, baseline_maps), run.holdout.images, settings.seed)
+    ranked = rank(trial, excluded_families=run.method.excluded_families)
+    return {
+        name: next(
+            candidate.setting.smoothing for candidate in ranked if candidate.setting.score == name
+        )
+        for name in BASELINES
+    }

@@ -1,0 +1,174 @@
+"""Ranks settings of a detector without a label: by the synthetic defects that its maps find."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import metrics
+
+from semad.scoring.maps import Maps, smooth
+from semad.scoring.regions import POOLINGS, image_score
+from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
+
+SELECTIONS = ("none", "synthetic")
+"""`config.select`: as `config.score` says, or what finds synthetic defects best."""
+
+SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
+"""σ in pixels, among which there is a choice."""
+
+DEFECT_SIZE = 32
+"""Pixels that the defects' sizes are shares of, whatever the patches of the system."""
+
+PIXELS, IMAGES, SIDE = 2**22, 256, 1024
+"""How many pixels and images are tried at most, and of an image at most so many rows and columns:
+a ranking needs no more, and takes as long for five hundred images as for five."""
+
+WEIGHTS = dict.fromkeys(FAMILIES, 1.0) | {"blur": 0.25}
+"""Blur is what a defect looks like least: an earlier search found on NanoTWICE's labels that it
+overrates. This one weight, then, was not chosen without labels."""
+
+
+class Setting(NamedTuple):
+    """One way to make a map.
+
+    Attributes:
+      score: by name.
+      smoothing: σ in pixels of a Gaussian filter.
+    """
+
+    score: str
+    smoothing: float
+
+
+class Ranked(NamedTuple):
+    """How well a setting finds the synthetic defects.
+
+    Attributes:
+      setting: which.
+      value: the weighted mean over families, without those excluded for the system.
+      families: average precision of the pixels, by family.
+    """
+
+    setting: Setting
+    value: float
+    families: dict[str, float]
+
+
+Mapper = Callable[[Sequence[np.ndarray]], Iterable[Maps]]
+"""Images -> their maps, in order."""
+
+
+class Trial(NamedTuple):
+    """Normal images with planted defects, and the maps that a detector makes of them.
+
+    Attributes:
+      planted: the images, each once with each family.
+      maps: of the planted ones.
+      clean: maps of the normal ones.
+    """
+
+    planted: list[Planted]
+    maps: list[Maps]
+    clean: list[Maps]
+
+
+def try_on(
+    mapper: Mapper, normal: Sequence[np.ndarray], seed: int = 0, coverage: float = COVERAGE
+) -> Trial:
+    """Maps of normal images with and without defects; of many pixels, an even share.
+
+    Args:
+      mapper: makes the maps, without smoothing.
+      normal: images that training has not seen, (H, W, C) each.
+      seed: of the defects.
+      coverage: of an image by its defects, see `semad.synthetic.planted.plant`.
+    """
+    normal = thin(normal)
+    size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
+    planted = plant(normal, size, seed, coverage)
+    maps = list(mapper([*(defects.image for defects in planted), *normal]))
+    return Trial(planted, maps[: len(planted)], maps[len(planted) :])
+
+
+def thin(normal: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """As many images, evenly spread, as `PIXELS` allow, of large ones a corner."""
+    corners = [image[:SIDE, :SIDE] for image in normal]
+    largest = max(image.shape[0] * image.shape[1] for image in corners)
+    count = max(1, min(len(corners), IMAGES, PIXELS // largest))
+    return [corners[i] for i in np.linspace(0, len(corners) - 1, count, dtype=int)]
+
+
+def rank(
+    trial: Trial,
+    *,
+    smoothings: Iterable[float] = SMOOTHINGS,
+    excluded_families: Collection[str] = (),
+) -> list[Ranked]:
+    """Every score at every smoothing, the best first.
+
+    The measure is the average precision of pixels, for each family over all images together, since
+    an engineer looks at what stands highest.
+
+    Args:
+      trial: of the detector.
+      smoothings: σ in pixels to try.
+      excluded_families: families that do not count; see `semad.types.Method`.
+    """
+    pairs = list(zip(trial.planted, trial.maps, strict=True))
+    groups = {
+        name: [maps for planted, maps in pairs if planted.family == name] for name in FAMILIES
+    }
+    masks = {
+        name: [planted.mask for planted, _ in pairs if planted.family == name] for name in FAMILIES
+    }
+    weights = {
+        name: 0.0 if name in excluded_families else weight for name, weight in WEIGHTS.items()
+    }
+    settings = [
+        _rank(Setting(score, sigma), groups, masks, weights)
+        for score in trial.maps[0]
+        for sigma in smoothings
+    ]
+    return sorted(settings, key=lambda ranked: -ranked.value)
+
+
+def _rank(
+    setting: Setting,
+    groups: dict[str, list[Maps]],
+    masks: dict[str, list[np.ndarray]],
+    weights: dict[str, float],
+) -> Ranked:
+    families = {}
+    for name, maps in groups.items():
+        values = [smooth(scores[setting.score], setting.smoothing).ravel() for scores in maps]
+        labels = np.concatenate([mask.ravel() for mask in masks[name]])
+        families[name] = float(metrics.average_precision_score(labels, np.concatenate(values)))
+    value = np.average(list(families.values()), weights=[weights[name] for name in families])
+    return Ranked(setting, float(value), families)
+
+
+def rank_poolings(
+    trial: Trial, setting: Setting, min_area: int, excluded_families: Collection[str] = ()
+) -> dict[str, float]:
+    """How well an image's score, pooled so from its map, tells planted images from normal ones.
+
+    Args:
+      trial: of the detector, with one defect in each image: by how much of a large image is
+        covered a mean could tell it, and defects are small.
+      setting: of the map.
+      min_area: see `semad.scoring.regions.image_score`.
+      excluded_families: families that do not count.
+
+    Returns:
+      AUROC by name of the pooling.
+    """
+    pairs = zip(trial.planted, trial.maps, strict=True)
+    kept = [maps for planted, maps in pairs if planted.family not in excluded_families]
+    maps = [smooth(scores[setting.score], setting.smoothing) for scores in (*kept, *trial.clean)]
+    labels = np.arange(len(maps)) < len(kept)
+    return {
+        how: float(
+            metrics.roc_auc_score(labels, [image_score(values, how, min_area) for values in maps])
+        )
+        for how in POOLINGS
+    }

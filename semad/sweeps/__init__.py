@@ -1,0 +1,1 @@
+"""Many runs: a grid of values, equal budgets, runs that are missing."""

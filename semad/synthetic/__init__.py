@@ -1,0 +1,1 @@
+"""Synthetic fibres and synthetic anomalies."""

@@ -1,0 +1,1 @@
+"""Files, caches, random streams, signals, backends."""

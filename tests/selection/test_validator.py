@@ -1,0 +1,100 @@
+"""Synthetic defects, and what is ranked by them."""
+
+from functools import partial
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semad.scoring.batched import PatchScores
+from semad.scoring.maps import MapTiling, map_images
+from semad.selection.validator import PIXELS, SIDE, WEIGHTS, rank, rank_poolings, try_on
+from semad.synthetic.planted import COVERAGE, FAMILIES, plant
+
+RNG = np.random.default_rng(3)
+
+
+def images(dtype=np.uint8, channels=1):
+    """Two smooth images of different sizes, with a little noise."""
+    top = np.iinfo(dtype).max
+    for height, width in ((96, 128), (64, 80)):
+        waves = np.sin(np.arange(height) / 7)[:, None] + np.cos(np.arange(width) / 9)
+        noisy = 0.5 + 0.2 * waves[..., None] + 0.02 * RNG.standard_normal((height, width, channels))
+        yield np.round(np.clip(noisy, 0, 1) * top).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 1), (np.uint16, 3)])
+def test_planted_images(dtype, channels):
+    normal = list(images(dtype, channels))
+    planted = plant(normal, 32)
+    assert [one.family for one in planted] == [name for name in FAMILIES for _ in normal]
+    for one, before in zip(planted, normal * len(FAMILIES), strict=True):
+        assert (one.image.dtype, one.image.shape) == (before.dtype, before.shape)
+        assert one.mask.shape == before.shape[:2]
+        assert COVERAGE <= one.mask.mean() < 0.5
+        changed = (one.image != before).any(axis=2)
+        assert changed[one.mask].mean() > 0.3, one.family
+        assert changed[~one.mask].mean() < 0.1, one.family  # soft rims
+
+
+def test_planting_follows_from_the_seed():
+    normal = list(images())
+    first, again, other = (plant(normal, 32, seed) for seed in (0, 0, 1))
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
+        assert (a.mask != c.mask).any()
+
+
+def test_what_finds_the_defects_ranks_first():
+    """On a flat image the grey value is the defect's own map; noise finds nothing."""
+    normal = [np.full((64, 96, 1), 100, np.uint8)]
+
+    def scorer(member, patches, absent=None):
+        pixels = jnp.asarray(patches, jnp.float32)[..., 0]
+        maps = {"oracle": jnp.abs(pixels - 100), "blind": jnp.zeros(pixels.shape)}
+        return PatchScores({"mean": pixels.mean((1, 2))}, maps, pixels[..., None])
+
+    mapper = partial(map_images, scorer, None, tiling=MapTiling(16, 16, 8))
+    trial = try_on(mapper, normal)
+    ranked = rank(trial, smoothings=(0.0, 4.0))
+    one_each = try_on(mapper, normal, coverage=0.0)
+    assert all(0 < one.mask.mean() < 0.2 for one in one_each.planted)
+    poolings = rank_poolings(one_each, ranked[0].setting, min_area=5)
+    assert poolings.keys() == {"max", "mean"}
+    assert poolings["max"] > 0.5
+    assert len(ranked) == 3 * 2
+    values = {one.setting: one.value for one in ranked}
+    assert max(values, key=values.get) == ranked[0].setting
+    shares = {one.family: one.mask.mean() for one in plant(normal, 32)}
+    for one in ranked:
+        assert one.families.keys() == WEIGHTS.keys()
+        expected = sum(WEIGHTS[name] * value for name, value in one.families.items())
+        assert one.value == pytest.approx(expected / sum(WEIGHTS.values()))
+        if one.setting.score == "blind":  # all pixels tie: precision is the share of defects
+            assert one.families == pytest.approx(shares)
+    # On a flat image a bead differs by its relief; a copy, a fill as flat and a blur by nothing.
+    exact = next(one for one in ranked if one.setting == ("oracle", 0.0))
+    assert exact.families["bead"] > 0.5
+    assert exact.families["cutpaste"] == pytest.approx(shares["cutpaste"])
+    assert ranked[0].setting.score == "oracle"
+    again = rank(trial, smoothings=(0.0,), excluded_families=("bead",))
+    families = again[0].families
+    kept = {name: weight for name, weight in WEIGHTS.items() if name != "bead"}
+    expected = sum(weight * families[name] for name, weight in kept.items()) / sum(kept.values())
+    assert again[0].value == pytest.approx(expected)
+
+
+def test_of_many_images_an_even_share_is_tried():
+    """As long for five hundred images as for five, and a large one does not fill the memory."""
+    seen = []
+
+    def mapper(images):
+        seen.extend(images)
+        return [{"flat": np.zeros(image.shape[:2])} for image in images]
+
+    many = [np.full((SIDE // 2, SIDE * 2, 1), number, np.uint8) for number in range(100)]
+    trial = try_on(mapper, many)
+    count = PIXELS // (SIDE // 2 * SIDE)
+    assert len(trial.clean) == count
+    assert [image[0, 0, 0] for image in seen[-count:]] == list(np.linspace(0, 99, count, dtype=int))
+    assert all(image.shape == (SIDE // 2, SIDE, 1) for image in seen)

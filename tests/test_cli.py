@@ -1,0 +1,268 @@
+"""The command line as a user types it, in processes of its own."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from semad.cli import main as console_script
+from semad.commandline import with_config_file
+from semad.config.overrides import config_names
+from semad.data.sources.nanofibres_folder import write
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = (
+    "--config.model.width=0.03125",
+    "--config.train.epochs=1",
+    "--config.data.crops_per_image=64",
+    "--config.eval.max_items=64",
+)
+
+
+def main(*arguments):
+    return call("main.py", *arguments, cwd=ROOT)
+
+
+def call(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def installed(*arguments, cwd):
+    """The console script, wherever pip has put it."""
+    return call("-c", "from semad.cli import main; main()", *arguments, cwd=cwd)
+
+
+def complaint(done, code=2):
+    """The one line that an error ends in."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    # Progress bars aside, every line is one of ours.
+    bars = ("training: ", "scoring", "mapping ", "one image")
+    lines = [line.strip() for line in done.stderr.replace("\x1b[A", "").splitlines()]
+    lines = [line for line in lines if line and not line.startswith(bars)]
+    assert all(line.startswith("semad: ") for line in lines), done.stderr
+    return lines[-1]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A run of the README's form, trained and evaluated."""
+    folder = tmp_path_factory.mktemp("launch") / "run"
+    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", folder, *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "AUROC" in done.stderr
+    assert str(folder / "report.html") in done.stderr
+    return folder
+
+
+def test_the_files_of_a_run(workdir):
+    names = {path.name for path in workdir.iterdir()}
+    assert names == {
+        "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
+        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz",
+    }  # fmt: skip
+    line = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
+    assert {"phase", "step", "epoch", "autoencoder/loss", "images_per_second"} <= line.keys()
+    assert list((workdir / "tensorboard").iterdir())
+
+
+def test_evaluate_from_the_workdir_alone(workdir):
+    first = json.loads((workdir / "evaluation/thesis_tiles/metrics.json").read_text())
+    done = main("--workdir", workdir, "--mode", "evaluate", "--config.score.name=l1")
+    assert done.returncode == 0, done.stderr
+    second = json.loads((workdir / "evaluation/thesis_tiles/metrics.json").read_text())
+    assert second["score"] == "l1"
+    assert second["scores"] == first["scores"]
+    assert (workdir / "evaluation/thesis_tiles.1/metrics.json").is_file()
+
+
+def test_new_images_from_the_workdir_alone(workdir, tmp_path):
+    images, output = tmp_path / "new images", tmp_path / "out"
+    write(tmp_path / "fibres", train=1, test=2, size=72)
+    (tmp_path / "fibres/test").rename(images)
+    call = ("--workdir", workdir, "--mode", "score", "--images", images, "--output", output)
+    done = main(*call)
+    assert done.returncode == 0, done.stderr
+    assert "2 images" in done.stderr
+    names = {path.name for path in output.iterdir()}
+    assert names >= {"scores.csv", "defects.csv", "maps", "masks", "overlays", "report.html"}
+    (images / "bad.png").touch()  # reported, and the others are there
+    assert "1 of 3 files could not be read" in complaint(main(*call), code=4)
+    changed = main(*call, "--config.score.stride=8")
+    assert "config.score.stride = 16, not 8" in complaint(changed)
+    for missing in (("--output", output), ("--images", images)):
+        assert "--mode score needs" in complaint(main(*call[:4], *missing))
+    assert "--images is for --mode score" in complaint(main(*call[:2], *call[4:6]))
+
+
+def test_an_export_from_the_workdir_alone(workdir, tmp_path):
+    done = main("--workdir", workdir, "--mode", "export", "--output", tmp_path / "exported")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "exported").iterdir()} == {
+        "score.stablehlo",
+        "model.json",
+    }
+    taken = main("--workdir", workdir, "--mode", "export", "--output", workdir)
+    assert "holds something else" in complaint(taken)
+
+
+def test_a_script_evaluates_a_checkpoint(workdir, tmp_path):
+    script = "experiments/evaluate_checkpoint.py"
+    done = call(script, "--workdir", workdir, "--output", tmp_path, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads((tmp_path / "evaluation/thesis_tiles/metrics.json").read_text())
+    assert f"{stored['scores']['l2']['auroc']:.3f}" in done.stdout
+
+
+BIGAN = ("--config", "configs/bigan.py:smoke")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--config", "configs/bigan.py:big"),
+            "no preset 'big'; there are thesis, medium, small, smoke",
+        ),
+        (("--config", "configs/none.py"), "config file not found: configs/none.py"),
+        ((*BIGAN, "--config.model.widht=1"), 'Did you mean "width" instead of "widht"?'),
+        ((*BIGAN, "--config.train.epochs=ten"), "invalid literal for int"),
+        ((*BIGAN, "--config.model.init=he"), "must be one of: normal, xavier"),
+        (
+            (*BIGAN, "--config.score.name=best"),
+            "bigan has: cross_entropy, discriminator, features",
+        ),
+        ((*BIGAN, "--config.eval.protocol=one_class"), "use thesis_tiles"),
+        ((*BIGAN, "--config.data.name=nanotwise"), "nanotwise"),
+        (("--mode", "evaluate"), "no run here"),
+        ((*BIGAN, "--mode", "evaluate"), "no run here"),
+        ((*BIGAN, "--mode", "guess"), "should be one of"),
+        ((*BIGAN, "--wrkdir", "x"), "Unknown command line flag 'wrkdir'"),
+        ((*BIGAN, "now"), "unexpected argument 'now'"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_write_nothing(tmp_path, arguments, message):
+    folder = tmp_path / "run"
+    done = main(*arguments, "--workdir", folder)
+    assert message in complaint(done)
+    assert not folder.exists()
+
+
+def test_neither_config_nor_workdir(tmp_path):
+    assert "neither --config nor --workdir given" in complaint(main())
+    assert "--workdir is missing" in complaint(main(*BIGAN))
+
+
+def test_data_that_is_not_there(tmp_path):
+    folder = tmp_path / "run"
+    done = main("--config", "configs/bigan.py:small", "--workdir", folder)
+    assert "config.data.dir" in complaint(done)
+    done = main(*BIGAN, "--workdir", folder, "--config.data.name=folder", "--config.data.dir=none")
+    assert "none" in complaint(done)
+    assert not folder.exists()
+
+
+def test_a_workdir_of_another_run(workdir):
+    done = main("--config", "configs/bigan.py:smoke", "--workdir", workdir)
+    assert "config.method = 'autoencoder', not 'bigan'" in complaint(done)
+
+
+def test_checkpoints_without_a_config_are_not_trained_over(workdir, tmp_path):
+    shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
+    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", tmp_path, *TINY)
+    assert "config.json is missing" in complaint(done)
+
+
+def test_a_workdir_without_checkpoints(workdir, tmp_path):
+    (tmp_path / "config.json").write_text((workdir / "config.json").read_text())
+    done = main("--workdir", tmp_path, "--mode", "evaluate")
+    assert "no checkpoint to restore" in complaint(done)
+
+
+def test_a_workdir_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", blocked / "run", *TINY)
+    assert str(blocked) in complaint(done)
+
+
+def test_divergence_has_its_own_exit_code(tmp_path):
+    # A weight that overflows float32 makes the loss infinite at once.
+    done = main(*BIGAN, "--workdir", tmp_path / "run", *TINY, "--config.loss.feature_matching=1e39")
+    assert "the loss generator/loss is" in complaint(done, 3)
+    assert "at step 1" in complaint(done, 3)
+    assert not (tmp_path / "run/evaluation").exists()
+
+
+def test_the_console_script_is_the_command_line():
+    (script,) = entry_points(group="console_scripts", name="semad")
+    assert script.load() is console_script
+
+
+@pytest.mark.parametrize("form", [("--config={}",), ("-config={}",), ("--config", "{}")])
+@pytest.mark.parametrize("preset", ["", ":smoke"])
+def test_a_name_stands_for_the_installed_config(tmp_path, monkeypatch, form, preset):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bigan").mkdir()  # a folder, such as a workdir, is no config
+    others = ["--workdir", "bigan", "--mode=train", "--config.seed=1"]
+    given = ["semad", *(part.format(f"bigan{preset}") for part in form), *others]
+    found = with_config_file(given)
+    assert found[-4:] == others
+    path, _, chosen = found[len(form)].removeprefix("--config=").partition(":")
+    assert (Path(path).name, chosen) == ("bigan.py", preset.strip(":"))
+    assert Path(path).samefile(ROOT / "configs/bigan.py")
+    assert len(found) == len(given)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config", "configs/bigan.py:smoke"],
+        ["--config=configs/bigan.py"],
+        ["--config=none:smoke"],
+        ["--config=common"],
+        ["--config"],
+        ["--config="],
+        ["--workdir", "bigan"],
+        [],
+    ],
+)
+def test_what_is_no_name_stays_as_it_is(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert with_config_file(["semad", *arguments]) == ["semad", *arguments]
+
+
+def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bigan").touch()
+    assert with_config_file(["semad", "--config", "bigan"]) == ["semad", "--config", "bigan"]
+
+
+def test_every_system_has_a_config_by_name():
+    assert {"bigan", "recommended", "vae"} <= set(config_names())
+    assert not {"common", "__init__"} & set(config_names())
+
+
+def test_the_console_script_outside_a_clone(tmp_path):
+    """It knows the configs by name, and what is wrong with a value of theirs."""
+    call_of = ("--workdir", "bigan", "--config", "bigan:smoke")
+    wrong = installed(*call_of, "--config.model.init=he", cwd=tmp_path)
+    assert "config.model.init is 'he'; it must be one of: normal, xavier" in complaint(wrong)
+    preset = installed("--config=bigan:big", "--workdir=bigan", cwd=tmp_path)
+    assert "no preset 'big'; there are thesis, medium, small, smoke" in complaint(preset)
+    unknown = installed("--config=biggan:smoke", "--workdir=bigan", cwd=tmp_path)
+    assert "config file not found: biggan" in complaint(unknown)
+    listed = installed("--helpshort", cwd=tmp_path)
+    for flag in ("--config", "--workdir", "--mode", "--images", "--output"):
+        assert flag in listed.stdout
+    assert not any(tmp_path.iterdir())
