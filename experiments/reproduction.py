@@ -83,11 +83,9 @@ def curves() -> dict[str, Curve]:
 
 def table(recorded: list[Result]) -> str:
     """A row per system of the thesis: its figures, ours at the largest preset, and the budgets."""
-    named = {one["name"]: one for one in recorded}
-    ours = {
-        key: named.get(f"nanotwice_{key}_thesis", named.get(f"nanotwice_{key}_medium"))
-        for key in SYSTEMS
-    }
+    # Runs on the networks of the thesis' draft are another experiment.
+    named = {one["name"]: one for one in recorded if "normalisation" in one["config"]["data"]}
+    ours = {key: _largest(named, key) for key in SYSTEMS}
     head = [
         "system",
         "thesis: AUROC",
@@ -106,6 +104,12 @@ def table(recorded: list[Result]) -> str:
     for key, (name, steps) in SYSTEMS.items():
         lines.append(_line(_row(name, steps, printed[name], ours[key])))
     return "\n".join(lines) + "\n"
+
+
+def _largest(named: dict[str, Result], key: str) -> Result | None:
+    """The run of a system at the largest preset that was recorded."""
+    runs = (named.get(f"nanotwice_{key}_{preset}") for preset in ("thesis", "medium", "small"))
+    return next((run for run in runs if run), None)
 
 
 def _row(name: str, steps: int, printed: dict[str, float], ours: Result | None) -> list[str]:

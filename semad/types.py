@@ -195,8 +195,8 @@ class Method(NamedTuple):
         `CELL`, and has a map for each score: large windows then stand for many patches.
       normalisation: how the networks see a patch, by `config.data.normalisation`.
       flips: whether scores are means over a patch and its mirror images, by `config.score.flips`.
-      label_symmetric: whether flipped labels (LF) change nothing but names, as in every game of
-        cross-entropy.
+      label_symmetric: whether flipped labels (LF) change nothing but names, as in every GAN
+        loss of cross-entropy.
       aliases: other names that a source gives to scores -> the scores' names here.
       excluded_families: families of `semad.synthetic.planted` that are much like what it trains on,
         so that finding them says little of it.

@@ -172,6 +172,8 @@ def restore(
     """
     workdir = Path(workdir)
     system = pipeline.stored_system(workdir, config)
-    wanted = system.settings.score.member if member is None else member
-    number = members_in_use(system.members, wanted)[0] if wanted >= 0 else 0
+    wanted = max(0, system.settings.score.member) if member is None else member
+    if wanted < 0:
+        raise UserError(f"member is {wanted}; members are numbered from 0 on")
+    (number,) = members_in_use(system.members, wanted)
     return Model(system, restore_state(workdir, system), number)

@@ -1,8 +1,8 @@
 """ALAD (thesis section 2.3.3, table A3; Zenati et al. 2018, "Adversarially Learned Anomaly
 Detection").
 
-BiGAN's game of pairs, D_xz, and two more that make E and G each other's inverse (equations 2.82
-to 2.88): D_xx tells (x, x) from (x, G(E(x))), D_zz tells (z, z) from (z, E(G(z))). G and E are
+BiGAN's discriminator of pairs, D_xz, and two more that make E and G each other's inverse (equations
+2.82 to 2.88): D_xx tells (x, x) from (x, G(E(x))), D_zz tells (z, z) from (z, E(G(z))). G and E are
 updated together on all of them, with labels swapped; the terms of (x, x) and (z, z) do not
 depend on G and E, so they are left out there. The discriminators move first, as in the public
 code; the thesis describes them second. Switches: `spectral_norm` (discriminators and
@@ -43,11 +43,11 @@ from semad.utils.rng import stream
 Pairs = dict[str, tuple[DiscriminatorOutput, DiscriminatorOutput]]
 
 
-def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
-    """The losses of the discriminators, and of E and G, for the games played: xz, xx, zz."""
+def make_losses(names: tuple[str, ...]) -> tuple[Loss, Loss]:
+    """The losses of the discriminators, and of E and G, for the pairs in use: xz, xx, zz."""
 
-    def play(nets: Nets, batch: Batch, gan: GanLoss) -> tuple[Pairs, jax.Array]:
-        """For each game the judgements of real and of generated pairs; and G(z)."""
+    def discriminate_pairs(nets: Nets, batch: Batch, gan: GanLoss) -> tuple[Pairs, jax.Array]:
+        """For each discriminator its outputs for real and for generated pairs; and G(z)."""
         x, z = batch.images, batch.z
         code, generated = nets.encoder(x), nets.generator(z)
         pairs = {
@@ -56,23 +56,23 @@ def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
                 (gan.add_input_noise(generated, "generated"), z),
             )
         }
-        if "xx" in games:
+        if "xx" in names:
             rebuilt = gan.add_input_noise(nets.generator(code), "rebuilt")
             shown = gan.add_input_noise(x, "xx")
             pairs["xx"] = ((shown, gan.add_input_noise(x, "again")), (shown, rebuilt))
-        if "zz" in games:
+        if "zz" in names:
             pairs["zz"] = ((z, z), (z, nets.encoder(generated)))
-        judged = {}
+        outputs = {}
         for name, (real, fake) in pairs.items():
-            judge = getattr(nets, f"discriminator_{name}")
-            judged[name] = (
-                judge(*real, key=gan.dropout_key(f"{name}/real")),
-                judge(*fake, key=gan.dropout_key(f"{name}/generated")),
+            discriminator = getattr(nets, f"discriminator_{name}")
+            outputs[name] = (
+                discriminator(*real, key=gan.dropout_key(f"{name}/real")),
+                discriminator(*fake, key=gan.dropout_key(f"{name}/generated")),
             )
-        return judged, generated
+        return outputs, generated
 
-    def labelled(gan: GanLoss, name: str) -> GanLoss:
-        """The game as D_xz, D_xx or D_zz plays it, each with labels of its own."""
+    def gan_loss_of(gan: GanLoss, name: str) -> GanLoss:
+        """The GAN loss of D_xz, D_xx or D_zz, each with random labels of its own."""
         apart = gan._replace(key=stream(gan.key, name))
         return apart if name == "xz" else apart.without("SL", "LF")
 
@@ -82,21 +82,21 @@ def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
         """The cross-entropy of every discriminator: the first pair is real, the second is not."""
         gan = GanLoss(key, batch.progress, hparams)
         terms: dict[str, jax.Array] = {}
-        for name, (real, fake) in play(nets, batch, gan)[0].items():
-            gan_of_pair = labelled(gan, name)
+        for name, (real, fake) in discriminate_pairs(nets, batch, gan)[0].items():
+            gan_of_pair = gan_loss_of(gan, name)
             loss, parts = gan_of_pair.discriminator_loss(CROSS_ENTROPY, real.logits, fake.logits)
             terms |= {name: loss} | {f"{name}_{part}": value for part, value in parts.items()}
-        return total(terms[name] for name in games), terms
+        return total(terms[name] for name in names), terms
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """The labels swapped."""
         gan = GanLoss(key, batch.progress, hparams)
-        judged, generated = play(nets, batch, gan)
+        outputs, generated = discriminate_pairs(nets, batch, gan)
         terms = {
-            name: labelled(gan, name).generator_loss(CROSS_ENTROPY, fake.logits)
-            for name, (_, fake) in judged.items()
+            name: gan_loss_of(gan, name).generator_loss(CROSS_ENTROPY, fake.logits)
+            for name, (_, fake) in outputs.items()
         }
-        terms["xz"] += gan.generator_loss(CROSS_ENTROPY, judged["xz"][0].logits, 0.0)
+        terms["xz"] += gan.generator_loss(CROSS_ENTROPY, outputs["xz"][0].logits, 0.0)
         summed = total(terms.values())
         return summed, terms | {"spread": adversarial.spread(generated, batch.images)}
 
@@ -104,7 +104,7 @@ def make_losses(games: tuple[str, ...]) -> tuple[Loss, Loss]:
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
-    """Equation 2.89 (`features`), the logits of 2.90, and D_xz's answer to (x, E(x))."""
+    """Equation 2.89 (`features`), the logits of 2.90, and D_xz's logit for (x, E(x))."""
     del key
     latent = nets.encoder(images)
     rebuilt = nets.generator(latent)
@@ -120,7 +120,7 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Me
 def score_without_xx(
     nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams
 ) -> MethodOutput:
-    """D_xz's answer; there is no D_xx to ask."""
+    """D_xz's logit; without D_xx there is no other score."""
     del key
     latent = nets.encoder(images)
     scores = {"discriminator": logit_score(nets.discriminator_xz(images, latent).logits, hparams)}
@@ -131,19 +131,19 @@ def build(settings: Settings) -> Method:
     """The method for a config of `configs/alad.py`."""
     data, model, layers = settings.data, settings.model, layer_settings(settings.model)
     norm, image, latent = model.spectral_norm, image_shape(settings.data), (model.latent_dim,)
-    judges = {
+    of_pairs = {
         "xz": Net(DiscriminatorXZ(data.patch_size, layers, norm), (image, latent)),
         "xx": Net(DiscriminatorXX(layers, norm), (image, image)),
         "zz": Net(DiscriminatorZZ(layers, norm), (latent, latent)),
     }
     on = {"xz": True, "xx": model.allow_xx, "zz": model.allow_zz}
-    games = tuple(name for name in judges if on[name])
+    names = tuple(name for name in of_pairs if on[name])
     nets = {
         "generator": Net(Generator(data.patch_size, data.channels, layers, last_size=4), (latent,)),
         "encoder": Net(AladEncoder(data.patch_size, model.latent_dim, layers, norm), (image,)),
-    } | {f"discriminator_{name}": judges[name] for name in games}
-    discriminators = tuple(f"discriminator_{name}" for name in games)
-    discriminator_loss, generator_loss = make_losses(games)
+    } | {f"discriminator_{name}": of_pairs[name] for name in names}
+    discriminators = tuple(f"discriminator_{name}" for name in names)
+    discriminator_loss, generator_loss = make_losses(names)
     updates = (
         Update("discriminator", discriminators, discriminator_loss, adam(settings.optim)),
         Update("generator", ("generator", "encoder"), generator_loss, adam(settings.optim)),

@@ -1,4 +1,4 @@
-"""ALI (thesis section 2.3.2; Dumoulin et al. 2017): BiGAN's game with a stochastic encoder.
+"""ALI (thesis section 2.3.2; Dumoulin et al. 2017): BiGAN with a stochastic encoder.
 
 E gives μ and log σ² of z, and D sees (x, μ + σ·ε) as real, so that noise reaches E's gradient by
 reparametrisation. An image is scored at μ: no noise, no dependence on a seed.

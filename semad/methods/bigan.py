@@ -1,11 +1,11 @@
 """BiGAN (thesis section 2.3.2; Donahue et al. 2017), with the anomaly score of Zenati et al. 2018.
 
 The discriminator sees pairs: (x, E(x)) as real, (G(z), z) as generated (equation 2.35). Encoder
-and generator are updated together, on swapped labels, so that the game alone makes E the inverse
-of G. Generator and encoder of table A2, the encoder's first layer without batch norm; the
+and generator are updated together, on swapped labels, so that the GAN loss alone makes E the
+inverse of G. Generator and encoder of table A2, the encoder's first layer without batch norm; the
 discriminator is the one that the thesis' code builds (`semad.nets.thesis.PairDiscriminator`). With
 `config.loss.feature_matching`, 0.1 in that code, G also pays for the distance of its pairs'
-features from those of real pairs. ALI plays the same game with another encoder, so what differs is
+features from those of real pairs. ALI has the same losses with another encoder, so what differs is
 passed: `Encode` gives z for a loss, from a key.
 """
 
@@ -52,10 +52,10 @@ def encode(nets: Nets, images: jax.Array, key: jax.Array | None) -> jax.Array:
 def make_losses(encode: Encode) -> tuple[Loss, Loss]:
     """The discriminator's loss, and that of encoder and generator."""
 
-    def play(
+    def discriminate_pairs(
         nets: Nets, batch: Batch, gan: GanLoss
     ) -> tuple[DiscriminatorOutput, DiscriminatorOutput, jax.Array]:
-        """Judgements of (x, E(x)) and (G(z), z), and G(z)."""
+        """D's outputs for (x, E(x)) and (G(z), z), and G(z)."""
         latent = encode(nets, batch.images, stream(gan.key, Stream.ENCODER_NOISE))
         generated = nets.generator(batch.z)
         pairs = {
@@ -72,7 +72,7 @@ def make_losses(encode: Encode) -> tuple[Loss, Loss]:
     ) -> LossAndTerms:
         """Equation 2.35, maximised over D: (x, E(x)) is real, (G(z), z) is not."""
         gan = GanLoss(key, batch.progress, hparams)
-        real, generated, _ = play(nets, batch, gan)
+        real, generated, _ = discriminate_pairs(nets, batch, gan)
         return gan.discriminator_loss(CROSS_ENTROPY, real.logits, generated.logits)
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
@@ -82,7 +82,7 @@ def make_losses(encode: Encode) -> tuple[Loss, Loss]:
         nothing to do with each other; E is not asked for it.
         """
         gan = GanLoss(key, batch.progress, hparams)
-        real, generated, images = play(nets, batch, gan)
+        real, generated, images = discriminate_pairs(nets, batch, gan)
         terms = {
             "encoder": gan.generator_loss(CROSS_ENTROPY, real.logits, 0.0),
             "generator": gan.generator_loss(CROSS_ENTROPY, generated.logits),
@@ -100,7 +100,7 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
     """w·‖x − G(E(x))‖ + (1 − w)·L_D with both forms of L_D (Zenati et al., section 3).
 
     `features`: the distance of f(x, E(x)) and f(G(E(x)), E(x)); `cross_entropy`: that of
-    D(x, E(x)) to "real"; `discriminator`: D's answer alone.
+    D(x, E(x)) to "real"; `discriminator`: D's logit alone.
     """
 
     def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
@@ -123,7 +123,7 @@ def make_score(encode: Encode, weight: float, degree: int) -> Score:
 
 
 def assemble(settings: Settings, encoder: Net, encode: Encode) -> Method:
-    """The game of pairs with a given encoder."""
+    """The GAN of pairs with a given encoder."""
     data, latent_dim = settings.data, settings.model.latent_dim
     image, latent = image_shape(settings.data), (latent_dim,)
     discriminator_loss, generator_loss = make_losses(encode)

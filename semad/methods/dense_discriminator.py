@@ -1,8 +1,8 @@
 """The dense discriminator: trained to find, cell by cell, what was spliced into real crops.
 
-Its own answer is the score. What is spliced in (`semad.synthetic.splices`) is chosen in
+Its logits are the score. What is spliced in (`semad.synthetic.splices`) is chosen in
 `config.splices`: each source has a rate, and 0 leaves it out. With `generated`, a generator plays
-against the discriminator, as in CutMix with a discriminator that answers place by place
+against the discriminator, as in CutMix with a discriminator that has a logit for each place
 (Schönfeld et al. 2020): D learns to find G's samples inside real crops, G to be overlooked
 there, so that D sees samples of every age. Without it no generator exists: the control.
 """
@@ -61,10 +61,10 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
         key = stream(key, "generator")
         masks = _masks(stream(key, Stream.MASKS), images)
         generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
-        answers = nets.discriminator(splices.splice(images, generated, masks))
+        logits = nets.discriminator(splices.splice(images, generated, masks))
         apart = jnp.abs(generated - images).mean(axis=-1)
         terms = {
-            "adversarial": _mean(losses.cross_entropy(answers, 0.0), to_cells(masks)),
+            "adversarial": _mean(losses.cross_entropy(logits, 0.0), to_cells(masks)),
             "contextual": _mean(apart, masks),
         }
         return terms["adversarial"] + hparams["w_contextual"] * terms["contextual"], terms

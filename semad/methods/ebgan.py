@@ -3,13 +3,13 @@
 D(x) = ‖AE(x) − x‖₂ is an energy, low for real images. With the objective `margin`, D minimises
 D(x) + max(0, m − D(G(z))), the hinge per sample, and G minimises D(G(z)) + w·pull-away(Enc(G(z)))
 (equations 3.7 and 3.8; the thesis' code leaves out the square of 3.8, we don't). `wgan` and
-`wgan_gp` play the critic's game with −D(x) as its value.
+`wgan_gp` have the critic's loss with −D(x) as its value.
 
 G moves three times to one move of D (`config.loss.generator_updates`), as in the thesis' code. With
 `config.data.normalisation = "standardise"` the norm of a patch of 32×32 is 32, which the margin of
 20 is within; on [-1, 1] it is about 8, and D need not push G(z) up to be done with it.
 
-ENCEBGAN and SENCEBGAN start with this game; what they add is in their files.
+ENCEBGAN and SENCEBGAN start with these losses; what they add is in their files.
 """
 
 import jax
@@ -114,10 +114,10 @@ def gan_nets(settings: Settings) -> dict[str, Net]:
     )
     # With a gradient penalty no image's energy may depend on its neighbours.
     critic = layers._replace(batch_norm=settings.loss.objective != "wgan_gp")
-    judge = EnergyDiscriminator(data.patch_size, data.channels, latent_dim, critic)
+    discriminator = EnergyDiscriminator(data.patch_size, data.channels, latent_dim, critic)
     return {
         "generator": Net(EnergyGenerator(data.patch_size, data.channels, layers), ((latent_dim,),)),
-        "discriminator": Net(judge, (image_shape(settings.data),)),
+        "discriminator": Net(discriminator, (image_shape(settings.data),)),
     }
 
 
@@ -128,7 +128,7 @@ def updates(settings: Settings) -> tuple[Update, Update]:
 
 
 def hparams(settings: Settings) -> dict[str, float]:
-    """Learning rates, tricks and the game's weights."""
+    """Learning rates, tricks and the weights of the terms."""
     loss = settings.loss
     return gan_hparams(settings.lr) | {
         "w_penalty": loss.penalty,

@@ -1,6 +1,6 @@
 """ENCEBGAN (thesis section 4.3, figure 44): EBGAN, then an encoder for its generator.
 
-Phase `gan` is EBGAN's game. Phase `encoder` trains E alone, with G and D frozen, by one of three
+Phase `gan` is EBGAN. Phase `encoder` trains E alone, with G and D frozen, by one of three
 losses, `config.loss.encoder_objective`; with x̂ = G(E(x)), Enc the encoder inside D and AE its
 autoencoder:
 

@@ -1,10 +1,10 @@
 """SENCEBGAN (thesis section 4.4, figures 43 and 45): ENCEBGAN and a second encoder, in sequence.
 
-Phase `gan`: EBGAN's game with 0.1·‖Enc(x) − Enc(G(z))‖₂ (visual similarity) in G's loss, and three
-generator updates to one of the discriminator. Phase `encoder`: E_G, by one of ENCEBGAN's losses.
-Phase `return`: E_R alone, back from the reconstruction, by ‖E_R(G(E_G(x))) − E_G(x)‖₂.
+Phase `gan`: EBGAN's losses with 0.1·‖Enc(x) − Enc(G(z))‖₂ (visual similarity) in G's loss, and
+three generator updates to one of the discriminator. Phase `encoder`: E_G, by one of ENCEBGAN's
+losses. Phase `return`: E_R alone, back from the reconstruction, by ‖E_R(G(E_G(x))) − E_G(x)‖₂.
 
-Two of ALAD's discriminators can join, each in a game with the encoder of its phase: `allow_xx` in
+Two of ALAD's discriminators can join, each against the encoder of its phase: `allow_xx` in
 phase `encoder`, (x, x) against (x, G(E_G(x))); `allow_zz` in phase `return`, (E_G(x), E_G(x))
 against (E_G(x), E_R(G(E_G(x)))); with `spectral_norm` as in ALAD.
 
@@ -57,7 +57,7 @@ _ALIASES = {
 }
 
 
-def _play_xx(
+def _discriminate_xx(
     nets: Nets, batch: Batch, gan: GanLoss
 ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     x = gan.add_input_noise(batch.images, "real")
@@ -67,7 +67,7 @@ def _play_xx(
     return real, nets.discriminator_xx(x, rebuilt, key=gan.dropout_key("rebuilt"))
 
 
-def _play_zz(
+def _discriminate_zz(
     nets: Nets, batch: Batch, gan: GanLoss
 ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     latent = nets.encoder(batch.images)
@@ -76,7 +76,7 @@ def _play_zz(
     return real, nets.discriminator_zz(latent, again, key=gan.dropout_key("rebuilt"))
 
 
-_PLAYS = {"xx": _play_xx, "zz": _play_zz}
+_PAIRS = {"xx": _discriminate_xx, "zz": _discriminate_zz}
 
 
 def make_discriminator_loss(pair: str) -> Loss:
@@ -84,7 +84,7 @@ def make_discriminator_loss(pair: str) -> Loss:
 
     def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         gan = GanLoss(key, batch.progress, hparams)
-        real, generated = _PLAYS[pair](nets, batch, gan)
+        real, generated = _PAIRS[pair](nets, batch, gan)
         return gan.discriminator_loss(CROSS_ENTROPY, real.logits, generated.logits)
 
     return loss
@@ -96,7 +96,7 @@ def with_pairs(loss: Loss, pair: str) -> Loss:
     def total(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         encoder_loss, terms = loss(nets, batch, key, hparams)
         gan = GanLoss(key, batch.progress, hparams)
-        told = gan.generator_loss(CROSS_ENTROPY, _PLAYS[pair](nets, batch, gan)[1].logits)
+        told = gan.generator_loss(CROSS_ENTROPY, _PAIRS[pair](nets, batch, gan)[1].logits)
         return encoder_loss + told, terms | {f"adversarial_{pair}": told}
 
     return total
@@ -171,8 +171,8 @@ def build(settings: Settings) -> Method:
     if model.allow_xx:
         nets["discriminator_xx"] = Net(DiscriminatorXX(layers, model.spectral_norm), (image, image))
     if model.allow_zz:
-        judge = DiscriminatorZZ(layers, model.spectral_norm)
-        nets["discriminator_zz"] = Net(judge, (latent, latent))
+        pairs = DiscriminatorZZ(layers, model.spectral_norm)
+        nets["discriminator_zz"] = Net(pairs, (latent, latent))
     rates = ebgan.hparams(settings) | {"w_consistency": settings.loss.consistency}
     first = encebgan.make_encoder_loss(
         settings.loss.encoder_objective, settings.loss.reconstruction

@@ -80,9 +80,9 @@ def make_score(weight: float) -> Score:
         seen = nets.discriminator(images)
         features = losses.mean_square(seen.features, nets.discriminator(rebuilt).features)
         total = weight * pixels + (1 - weight) * features
-        answer = logit_score(seen.logits, hparams)
+        discriminator = logit_score(seen.logits, hparams)
         return MethodOutput(
-            {"anomaly": total, "features": features, "discriminator": answer}, rebuilt
+            {"anomaly": total, "features": features, "discriminator": discriminator}, rebuilt
         )
 
     return score

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from semad.nets.layers import Conv, LayerSettings
 
 CELL_PIXELS = 4
-"""Height and width of a cell, of which a discriminator judges each."""
+"""Height and width of a cell, each of which has its own logit of the discriminator."""
 
 _DOWN = (64, 128, 256, 256)
 _UP = (128, 128, 64)
@@ -44,8 +44,8 @@ class DenseUNet(nn.Module):
 class DenseDiscriminator(nn.Module):
     """Images (N, H, W, C) -> logits (N, H/4, W/4), one for each cell.
 
-    As the discriminator of Schönfeld et al. (2020), it answers place by place; cells suffice where
-    maps are smoothed, and cost a sixteenth of pixels.
+    As the discriminator of Schönfeld et al. (2020), it has a logit for each place; cells suffice
+    where maps are smoothed, and cost a sixteenth of pixels.
     """
 
     style: LayerSettings

@@ -17,7 +17,7 @@ PATCH_SIZES = (16, 32, 64, 128)
 
 
 class DiscriminatorOutput(NamedTuple):
-    """A discriminator's answer: logits (N,), and the features (N, F) before its last layer."""
+    """A discriminator's output: logits (N,), and the features (N, F) before its last layer."""
 
     logits: jax.Array
     features: jax.Array
@@ -124,7 +124,7 @@ class Encoder(nn.Module):
 
 
 class Gaussian(NamedTuple):
-    """A stochastic encoder's answer: mean and log variance of z, (N, latent) each."""
+    """A stochastic encoder's output: mean and log variance of z, (N, latent) each."""
 
     mean: jax.Array
     log_variance: jax.Array

@@ -8,6 +8,8 @@ from typing import Any
 from semad import plots
 from semad.config.schema import Settings
 from semad.config.settings import flatten, nest
+from semad.metrics.pixels import OF_PIXELS
+from semad.metrics.ranking import metric_names
 from semad.reports.cautions import cautions
 from semad.reports.render import data_uri, write_page
 from semad.utils.versions import versions
@@ -17,6 +19,9 @@ _FIGURES = {
     "pr": "Precision and recall; the dotted line is the share of anomalous items.",
     "histogram": "Scores of held-out normal, normal and anomalous test items; the threshold.",
 }
+_TITLES = {"auroc": "AUROC", "f1": "F1", "tpr_at_fpr": "TPR at 5 % FPR"}
+"""Of metrics that are not titled by their names."""
+
 _WIDE = {
     "cases": "Best and worst cases, by score or average precision.",
     "reconstructions": "Items chosen by index, evenly spread; the residual is the mean of |x − x̂| "
@@ -60,9 +65,18 @@ def write_report(
         result=result,
         cautions=cautions(result) if result else [],
         pictures=pictures,
+        columns=_columns(result),
         small=_FIGURES,
         wide=_WIDE,
     )
+
+
+def _columns(result: dict[str, Any] | None) -> dict[str, str]:
+    """The metrics of an evaluation, with their titles."""
+    names = metric_names()
+    if result and result["protocol"] == "pixel":
+        names += tuple(OF_PIXELS)
+    return {name: _TITLES.get(name, name.replace("_", " ")) for name in names}
 
 
 def _newest(workdir: Path) -> tuple[dict[str, Any] | None, Path | None]:

@@ -28,7 +28,7 @@ class Stream(StrEnum):
     LOSS = "loss"
     # Of a loss.
     INPUT_NOISE = "input_noise"  # then the name of what is shown
-    DROPOUT = "dropout"  # then the name of what is judged
+    DROPOUT = "dropout"  # then the name of what the discriminator sees
     LABELS = "labels"
     LABEL_FLIPS = "label_flips"
     PENALTY = "penalty"
