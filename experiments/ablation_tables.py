@@ -7,6 +7,7 @@ import reproduction
 from paths import RESULTS
 
 from semad.reports import ablation, comparison
+from semad.reports.tables import markdown_line
 
 NUMBERS = {"anogan": 51, "bigan": 52, "alad": 53, "ganomaly": 54, "skip_ganomaly": 55}
 # Table 52 of the draft of the thesis, AUROC of BiGAN on NanoTWICE; the finished one has others.
@@ -47,12 +48,12 @@ def summary() -> str:
         names = [one["system"] for one in own]
         if dataset == "nanotwice":
             names = [f"{name} ({NUMBERS.get(name, '–')})" for name in names] + ["draft, BiGAN"]
-        lines = [_line([dataset, *names]), _line(["---"] * (1 + len(names)))]
+        lines = [markdown_line([dataset, *names]), markdown_line(["---"] * (1 + len(names)))]
         for name, drafted in DRAFT.items():
             cells = [name, *(_cell(one, name) for one in own)]
             if dataset == "nanotwice":
                 cells.append(f"{drafted:.3f}")
-            lines.append(_line(cells))
+            lines.append(markdown_line(cells))
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n" if parts else ""
 
@@ -109,7 +110,3 @@ def comparisons() -> str:
             f"{one['verdict']}\n\n`{one['command']}`\n",
         ]
     return "\n".join(parts)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

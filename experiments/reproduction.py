@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from paths import DOCS, RESULTS
 from tables import Result
 
+from semad.reports.tables import markdown_line
+
 THESIS = Path(__file__).resolve().parent / "thesis_tables.csv"
 FIGURE = DOCS / "reproduction_curves.png"
 CURVE = "validation/planted_tiles"
@@ -84,7 +86,7 @@ def curves() -> dict[str, Curve]:
 def table(recorded: list[Result]) -> str:
     """A row per system of the thesis: its figures, ours at the largest preset, and the budgets."""
     # Runs on the networks of the thesis' draft are another experiment.
-    named = {one["name"]: one for one in recorded if "normalisation" in one["config"]["data"]}
+    named = {one["name"]: one for one in recorded if _is_current(one)}
     ours = {key: _largest(named, key) for key in SYSTEMS}
     head = [
         "system",
@@ -99,10 +101,10 @@ def table(recorded: list[Result]) -> str:
         "width (thesis)",
         "tiles",
     ]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = [markdown_line(head), markdown_line(["---"] * len(head))]
     printed = thesis()
     for key, (name, steps) in SYSTEMS.items():
-        lines.append(_line(_row(name, steps, printed[name], ours[key])))
+        lines.append(markdown_line(_row(name, steps, printed[name], ours[key])))
     return "\n".join(lines) + "\n"
 
 
@@ -152,21 +154,21 @@ CHANGES = {
 def contributions(recorded: list[Result]) -> str:
     """What single choices contribute: AUROC of the first seed with all of them, and without one."""
     head = ["system", "otherwise", "AUROC, seed 0", "difference", "steps"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = [markdown_line(head), markdown_line(["---"] * len(head))]
     named = {one["name"]: one for one in recorded}
     for system in ("ganomaly", "sencebgan"):
         whole = named.get(f"nanotwice_{system}_medium")
         if whole is None:
             continue
         base = _first_seed(whole)
-        lines.append(_line([system, "nothing", f"{base:.3f}", "–", f"{whole['step']:,}"]))
+        lines.append(markdown_line([system, "nothing", f"{base:.3f}", "–", f"{whole['step']:,}"]))
         for change, text in CHANGES.items():
             preset = "small" if change == "steps" else "medium"
             one = named.get(f"contribution_{system}_{change}_{preset}")
             if one is not None:
                 value = _first_seed(one)
                 cells = [system, text, f"{value:.3f}", f"{value - base:+.3f}", f"{one['step']:,}"]
-                lines.append(_line(cells))
+                lines.append(markdown_line(cells))
     return "\n".join(lines) + "\n"
 
 
@@ -181,14 +183,17 @@ PUBLISHED_MEANS = {("mnist", "anogan"): 0.937}
 def items(recorded: list[Result]) -> str:
     """Means over the classes of MNIST and Fashion-MNIST, each the normal one in turn."""
     head = ["data", "system", "items", "score", "mean AUROC", "published", "classes 0 to 9"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = [markdown_line(head), markdown_line(["---"] * len(head))]
     named = {one["name"]: one for one in recorded if _is_current(one)}
     for dataset in ("mnist", "fashion_mnist"):
         for system in ("anogan", "anogan_published", *list(SYSTEMS)[1:5], "ali"):
             runs = [named.get(f"{dataset}{label}_{system}_small") for label in range(10)]
             done = [run for run in runs if run]
             if done:
-                lines += [_line(_items_row(dataset, system, runs, name)) for name in _both(done[0])]
+                lines += [
+                    markdown_line(_items_row(dataset, system, runs, name))
+                    for name in _both(done[0])
+                ]
     return "\n".join(lines) + "\n" if len(lines) > 2 else "not run yet\n"
 
 
@@ -225,12 +230,12 @@ def curve_table() -> str:
     found = curves()
     if not found:
         return "none yet\n"
-    lines = [_line(["run", "AUROC on planted tiles, by step"]), _line(["---"] * 2)]
+    lines = [markdown_line(["run", "AUROC on planted tiles, by step"]), markdown_line(["---"] * 2)]
     for name, curve in found.items():
         shown = curve[: -1 : max(1, len(curve) // 6)]
         points = ", ".join(f"{value:.3f} ({step:,})" for step, value in shown)
         last = f"**{curve[-1][1]:.3f} ({curve[-1][0]:,})**"
-        lines.append(_line([name, f"{points}, {last}"]))
+        lines.append(markdown_line([name, f"{points}, {last}"]))
     return "\n".join(lines) + "\n"
 
 
@@ -245,10 +250,6 @@ def draw(path: Path = FIGURE) -> None:
     axes.set(xlabel="step", ylabel="AUROC on held-out tiles with planted defects")
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=110)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

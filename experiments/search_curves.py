@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from paths import DOCS, RESULTS
 
+from semad.reports.tables import markdown_line
+
 FIGURE = DOCS / "search_curves.png"
 MACHINES = {"cpu": "two CPU cores", "gpu": "one accelerator"}
 FAMILIES = ("as published", "annealed", "encoder,")
@@ -38,9 +40,9 @@ def table() -> str:
 def _table(rows: list[Row]) -> str:
     head = ["search", "L: median", "95 %", "ρ", "evaluations", "fewer", "s / 1,024 tiles", "faster"]
     head += ["AUROC of L", "residual", "`ssim`", "AP of L"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = [markdown_line(head), markdown_line(["---"] * len(head))]
     published = next(row for row in rows if row["search"] == "as published, 500 steps")
-    lines += [_line(_cells(row, published)) for row in rows]
+    lines += [markdown_line(_cells(row, published)) for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -92,10 +94,6 @@ def draw() -> None:
 def _is_curve(row: Row, family: str) -> bool:
     steps = row["search"].endswith("steps") or row["search"].endswith("no step")
     return row["search"].startswith(family) and steps
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

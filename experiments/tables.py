@@ -7,6 +7,8 @@ from typing import Any
 
 from paths import RESULTS
 
+from semad.reports.tables import markdown_line
+
 BASELINES = ("brightness", "contrast", "local_minimum")
 TILE = 32  # pixels
 RANKING = ("auroc", "average_precision")
@@ -24,14 +26,14 @@ def summary(results: list[Result]) -> str:
     lines = _head(["system", "score", *map(_title, datasets), "training, s"])
     for name in BASELINES:
         cells = [_baseline_cell(results, dataset, name) for dataset in datasets]
-        lines.append(_line([name.replace("_", " "), "–", *cells, "–"]))
+        lines.append(markdown_line([name.replace("_", " "), "–", *cells, "–"]))
     for title in sorted({_title_of(result) for result in results}):
         own = {result["dataset"]: result for result in results if _title_of(result) == title}
         first = next(iter(own.values()))
         for score in _shown(first):
             cells = [_cell(own.get(dataset), score) for dataset in datasets]
             time = _training(own.get("nanotwice"))
-            lines.append(_line([_title_of(first), score, *cells, time]))
+            lines.append(markdown_line([_title_of(first), score, *cells, time]))
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +106,7 @@ def _dense_baseline(dataset: str, name: str, result: Result) -> str:
     cells = (f"{one['auroc']:.3f}", _interval([one]), f"{one['average_precision']:.3f}")
     cells += (f"{tiles['auroc']:.3f}", f"{tiles['average_precision']:.3f}")
     choice = f"σ {one['smoothing']:g}"
-    return _line([dataset, name.replace("_", " "), choice, "–", *cells, "–", "–", "–"])
+    return markdown_line([dataset, name.replace("_", " "), choice, "–", *cells, "–", "–", "–"])
 
 
 def _dense_row(result: Result, number: int, best: dict[str, Result]) -> tuple[float, str]:
@@ -126,7 +128,7 @@ def _dense_row(result: Result, number: int, best: dict[str, Result]) -> tuple[fl
     ]
     subset = " †" if result["n_test"] < result["n_available"] else ""
     cells[1] += subset + _earlier(result)
-    return mean(one["auroc"] for one in own), _line(cells)
+    return mean(one["auroc"] for one in own), markdown_line(cells)
 
 
 def _system(result: Result) -> str:
@@ -140,7 +142,7 @@ def _ensemble_row(result: Result, number: int) -> tuple[float, str]:
     cells += ["as above"]
     cells += [f"{len(_members(result))}", f"{one['auroc']:.3f}", _interval([one])]
     cells += [f"{value:.3f}" for value in (one["average_precision"], *(tiles[k] for k in RANKING))]
-    return one["auroc"], _line([*cells, "–", "–", f"{number}"])
+    return one["auroc"], markdown_line([*cells, "–", "–", f"{number}"])
 
 
 def _best_possible(dataset: str) -> dict[str, Result]:
@@ -164,7 +166,7 @@ def mapping() -> str:
     for method in dict.fromkeys(case["method"] for case in cases):
         own = [case for case in cases if case["method"] == method]
         times = [f"{case['seconds']:,.1f}{' §' if case['extrapolated'] else ''}" for case in own]
-        lines.append(_line([method, *times, f"{max(case['peak_mib'] for case in own)}"]))
+        lines.append(markdown_line([method, *times, f"{max(case['peak_mib'] for case in own)}"]))
     return "\n".join(lines) + "\n"
 
 
@@ -194,25 +196,23 @@ def details(results: list[Result]) -> str:
                 one = result["baselines"][name]
                 figures = [f"{one[key]:.3f}" for key in ("auroc", "average_precision")]
                 title = name.replace("_", " ")
-                lines.append(_line([*place, title, "–", "–", items, *figures, "–", "–", "–"]))
+                lines.append(
+                    markdown_line([*place, title, "–", "–", items, *figures, "–", "–", "–"])
+                )
         for score in _scores(result):
             figures = _figures(result, score, ("auroc", "average_precision", "f1"))
             name = f"**{score}**" if score == result["score"] else score
             system = _title_of(result)
             seeds = str(len(_members(result)))
             cells = [*place, system, name, seeds, items, *figures, _training(result), f"{number}"]
-            lines.append(_line(cells))
+            lines.append(markdown_line(cells))
     commands = "\n".join(f"{i}. `{result['command']}`" for i, result in enumerate(results, 1))
     return "\n".join(lines) + f"\n\nThe runs:\n\n{commands}\n"
 
 
 def _head(names: Iterable[str]) -> list[str]:
     columns = list(names)
-    return [_line(columns), _line(["---"] * len(columns))]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return [markdown_line(columns), markdown_line(["---"] * len(columns))]
 
 
 def _scores(result: Result) -> list[str]:

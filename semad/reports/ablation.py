@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from typing import Any
+
+from semad.reports.tables import markdown_line, mean_and_deviation
 
 TITLES = {"none": "Normal", "IN+SL+LF": "LF + SL + IN"}
 """Of rows, where the thesis writes them otherwise than `+` with spaces."""
@@ -31,20 +32,21 @@ def markdown(report: Report) -> str:
         percentile = report["percentile"]
         which = "best percentile" if percentile == "best" else f"{percentile} %"
         head.append(f"transductive P, R, F1 ({which})")
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = [markdown_line(head), markdown_line(["---"] * len(head))]
     for row in report["rows"]:
-        cells = [row["name"], *(_spread(row[key]) for key in COLUMNS)]
+        cells = [row["name"], *(mean_and_deviation(row[key]) for key in COLUMNS)]
         cells += _difference(row["auroc"])
         if transductive:
             cells.append(", ".join(_figures(row["transductive"])))
-        lines.append(_line(cells))
+        lines.append(markdown_line(cells))
     return "\n".join(lines) + "\n"
 
 
 def latex(report: Report) -> str:
     """The thesis' table for booktabs: mean and standard deviation over the seeds."""
     rows = [
-        " & ".join([row["name"], *(_spread(row[key], r"$\pm$") for key in COLUMNS)]) + r" \\"
+        " & ".join([row["name"], *(mean_and_deviation(row[key], r"$\pm$") for key in COLUMNS)])
+        + r" \\"
         for row in report["rows"]
     ]
     system = report["system"].replace("_", r"\_")
@@ -78,16 +80,6 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def _ends(key: str, interval: list[float] | None) -> dict[str, float | None]:
     low, high = interval or (None, None)
     return {f"{key}_low": low, f"{key}_high": high}
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _spread(metric: dict[str, Any], sign: str = "±") -> str:
-    return f"{metric['mean']:.3f}" + (
-        "" if metric["std"] is None else f" {sign} {metric['std']:.3f}"
-    )
 
 
 def _difference(metric: dict[str, Any]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from semad.reports.tables import markdown_line, mean_and_deviation
+
 
 def markdown(report: dict[str, Any]) -> str:
     """A line per row of experiments/compare.py; in bold what is beyond noise from the reference."""
     head = ["system", "score", "AUROC", "95 % over images", f"− {report['reference']}"]
     head += ["p (Holm)", "average precision", "F1", "parameters", "steps", "training, s"]
-    lines = [_line(head), _line(("---",) * len(head))]
-    lines += [_line(_row(row)) for row in report["rows"]]
+    lines = [markdown_line(head), markdown_line(("---",) * len(head))]
+    lines += [markdown_line(_row(row)) for row in report["rows"]]
     return "\n".join(lines) + "\n"
 
 
@@ -23,18 +25,19 @@ def _row(row: dict[str, Any]) -> list[str]:
             difference = f"**{difference}**"
     low, high = row["auroc"]["interval"]
     counts = [f"{row[key]:,.0f}" if key in row else "–" for key in _COUNTS]
-    figures = [_spread(row[key]) for key in ("average_precision", "f1")]
+    figures = [mean_and_deviation(row[key]) for key in ("average_precision", "f1")]
     score = row.get("score", "–")
     interval = f"{low:.3f} – {high:.3f}"
-    return [name, score, _spread(row["auroc"]), interval, difference, p, *figures, *counts]
+    return [
+        name,
+        score,
+        mean_and_deviation(row["auroc"]),
+        interval,
+        difference,
+        p,
+        *figures,
+        *counts,
+    ]
 
 
 _COUNTS = ("parameters", "steps", "training_seconds")
-
-
-def _spread(metric: dict[str, Any]) -> str:
-    return f"{metric['mean']:.3f}" + ("" if metric["std"] is None else f" ± {metric['std']:.3f}")
-
-
-def _line(cells: Any) -> str:
-    return f"| {' | '.join(cells)} |"
