@@ -118,7 +118,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
 
 def _shorten(error: Exception) -> str:
     text = str(error.args[0] if error.args else error).replace("\\n", "\n")
-    lines = [line.strip(" \t'\"\\") for line in text.splitlines()]
+    lines = [_unquoted(line.strip(" \t\\")) for line in text.splitlines()]
     lines = [line for line in lines if line] or [type(error).__name__]
     if "Error whilst parsing config file" in text:
         return lines[-1].rpartition("Error: ")[2]  # comes with a traceback, and the reason last
@@ -128,3 +128,9 @@ def _shorten(error: Exception) -> str:
     if isinstance(error, AttributeError | KeyError):
         return f"unknown config key {lines[0]}; {' '.join(lines[1:]) or 'see docs/configs.md'}"
     return " ".join(lines)
+
+
+def _unquoted(line: str) -> str:
+    """A line without the quotes around it, if there are any."""
+    quoted = len(line) > 1 and line[0] == line[-1] and line[0] in "'\""
+    return line[1:-1] if quoted else line

@@ -2,13 +2,14 @@
 
 Bits depend on the processor and on the versions of XLA; where these differ from the recorded ones,
 the scores are compared with a tolerance in place of the digests. After a change that is meant to
-change numbers, `python -m tests.test_digests` records them anew.
+change numbers, `python -m tests.test_digests` records them anew; with a name, that system alone.
 """
 
 import hashlib
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,7 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_bits_are_as_recorded(name):
     stored = json.loads(PATH.read_text())
+    assert name in stored["systems"], f"record it: python -m tests.test_digests {name}"
     found = record(name)
     if fingerprint() == stored["fingerprint"]:
         assert found == stored["systems"][name]
@@ -90,7 +92,19 @@ def test_bits_are_as_recorded(name):
         assert found["means"][key] == pytest.approx(value, rel=0.02, abs=1e-3), key
 
 
-if __name__ == "__main__":
-    systems = {name: record(name) for name in tiny.NAMES}
-    stored = {"fingerprint": fingerprint(), "systems": systems}
+def save(names: list[str]) -> None:
+    """Records systems: those named, or all.
+
+    A single system can be recorded where the others were alone: bits of two processors differ.
+    """
+    stored = json.loads(PATH.read_text())
+    if not names:
+        stored = {"fingerprint": fingerprint(), "systems": {}}
+    elif stored["fingerprint"] != fingerprint():
+        raise SystemExit("the digests were recorded on another machine; record all of them")
+    stored["systems"] |= {name: record(name) for name in names or tiny.NAMES}
     PATH.write_text(json.dumps(stored, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    save(sys.argv[1:])

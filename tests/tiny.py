@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
+from semad.config.settings import resolve
 from semad.methods import METHODS
 from semad.run.population import population_hparams
 from semad.run.prepare import Run
 from semad.run.prepare import prepare as prepare_run
 
 NAMES = sorted(METHODS)
-RECONSTRUCTING = sorted(METHODS.keys() - {"dense_discriminator"})
 
 
 def config(method: str, **changes) -> ml_collections.ConfigDict:
@@ -40,6 +40,12 @@ def config(method: str, **changes) -> ml_collections.ConfigDict:
             else:
                 tiny[section] = value
     return tiny
+
+
+BUILT = {name: METHODS[name](resolve(config(name))) for name in NAMES}
+RECONSTRUCTING = [name for name, own in BUILT.items() if own.reconstruct or own.searches]
+GENERATING = [name for name, own in BUILT.items() if own.sample]
+ENCODING = [name for name, own in BUILT.items() if own.encode]
 
 
 def prepare(method: str, **changes) -> Run:

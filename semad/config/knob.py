@@ -113,10 +113,12 @@ class Section:
     Attributes:
       KNOBS: key -> row.
       changeable: whether all keys may change when a run goes on or is evaluated.
+      section: prefix of the keys, as `train.`.
     """
 
     KNOBS: ClassVar[dict[str, Knob]] = {}
     changeable: ClassVar[bool] = False
+    section: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         """Takes the rows from the class, so that a key without a value raises."""
@@ -136,8 +138,8 @@ class Section:
     def __getattr__(self, name: str) -> Any:
         """Raises for a key that is absent."""
         raise AttributeError(
-            f"no value of {name!r} in {type(self).__name__}; a config of a system that reads it "
-            "must set it"
+            f"config.{self.section}{name} has no value; the config of a system that reads it must "
+            "set it"
         )
 
     def __setattr__(self, name: str, value: Any) -> None:

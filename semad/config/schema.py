@@ -332,6 +332,10 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 
 
+for _name, _section in SECTIONS.items():
+    _section.section = f"{_name}."
+
+
 class Settings(Section):
     """A whole config, resolved: its sections, `lr` (net -> learning rate) and the keys without one.
 

@@ -71,6 +71,7 @@ def build(config: ml_collections.ConfigDict | Settings) -> System:
     method = METHODS[settings.method](settings)._replace(
         normalisation=resolve_normalisation(settings.data), flips=settings.score.flips
     )
+    check_learning_rates(method)
     members = population(settings)
     hparams = population_hparams(settings, method, members)
     plan = scoring_plan(settings, method)
@@ -94,6 +95,21 @@ def scoring_plan(settings: Settings, method: Method) -> ScoringPlan:
     return ScoringPlan(method.aliases.get(name, name), chunk, tiling)
 
 
+def check_learning_rates(method: Method) -> None:
+    """Checks that every net that an update trains has a learning rate.
+
+    Raises:
+      UserError: for one that has none.
+    """
+    updates = [update for phase in method.phases for update in phase.updates]
+    for name in sorted({name for update in updates for name in update.trains}):
+        if f"lr_{name}" not in method.hparams:
+            raise UserError(
+                f"config.lr.{name} is missing: {method.name} trains the net {name}, and each has a "
+                "learning rate of its own"
+            )
+
+
 def check_score_name(settings: Settings, method: Method, name: str) -> None:
     """Checks `config.score.name` before hours of training, by tracing the score.
 
@@ -109,9 +125,9 @@ def check_score_name(settings: Settings, method: Method, name: str) -> None:
     state: Any = ScoringState(weights, cast(Any, scalars), key)
     names = jax.eval_shape(make_scorer(method), state, patch).scores
     if name not in names:
-        raise UserError(
-            f"config.score.name is {name!r}; {method.name} has: {', '.join(sorted(names))}"
-        )
+        whose = "config.score.name" if settings.score.name else f"the default of {method.name}"
+        known = ", ".join(sorted(names))
+        raise UserError(f"{whose} is {name!r}; {method.name} has: {known}")
 
 
 def check_stride(settings: Settings) -> None:

@@ -23,10 +23,9 @@ from semad.utils.versions import checksum, versions
 HOLDOUT_FILE = "holdout.npz"
 VERSIONS_FILE = "versions.json"
 NO_BEST = (
-    "no best checkpoint; it takes validation while training: config.train.validate_every above 0, "
-    "and a system that reconstructs without a search, or --config.train.validation=synthetic or "
-    "planted_tiles; "
-    "or set --config.eval.checkpoint=newest"
+    "no best checkpoint, since nothing is validated while training; set "
+    "--config.train.validate_every above 0 and, for a system without reconstructions, "
+    "--config.train.validation=synthetic; or evaluate by --config.eval.checkpoint=newest"
 )
 
 

@@ -1,5 +1,6 @@
 """The training loop: programs over groups of members, and what happens between their calls."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from semad.types import Hparams, Phase, TrainState
 from semad.utils import backend
 from semad.utils.eta import EtaWarning
 from semad.utils.signals import stop_request
+
+_log = logging.getLogger(__name__)
 
 _PREVIEWS = 8  # patches per row of sample images
 
@@ -84,6 +87,12 @@ def train(
     measure = measure or _default_measure(run)
     if not settings.train.validate_every:
         measure = None
+    elif measure is None:
+        _log.info(
+            "no validation while training: %s makes no reconstructions without a search; "
+            "--config.train.validation=synthetic validates by synthetic defects",
+            run.method.name,
+        )
     if settings.eval.checkpoint == "best" and not measure:
         raise UserError(NO_BEST)  # before hours of training
     with Checkpoints(workdir) as checkpoints, Checkpoints(workdir, "best", keep=1) as kept:
