@@ -18,6 +18,6 @@ def test_a_score_that_the_system_does_not_have():
 
 
 def test_an_unknown_system():
-    one_line(
-        lambda: build(tiny.config("bigan", method="gan")), "config.method is 'gan'", "alad, ali"
-    )
+    config = tiny.config("bigan")
+    config.method = "gan"
+    one_line(lambda: build(config), "config.method is 'gan'", "alad, ali")
