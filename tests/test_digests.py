@@ -10,24 +10,25 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from pathlib import Path
 
+import jax
+import jaxlib
 import numpy as np
 import pytest
 
 import tests.conftest  # noqa: F401  the same XLA flags when run as a script
+from semad.run.system import scoring_state
+from semad.scoring.batched import make_scorer
+from semad.training.loop import train
 from tests import tiny
 
 PATH = Path(__file__).with_name("digests.json")
-STEPS = 3
-"""Per phase."""
 
 
 def fingerprint() -> dict[str, str]:
     """What bits depend on beside the code."""
-    import jax
-    import jaxlib
-
     flags = ""
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -42,22 +43,10 @@ def fingerprint() -> dict[str, str]:
 
 
 def record(name: str) -> dict[str, object]:
-    """Trains a system for a few steps of each phase: digests of its state and of its scores."""
-    import jax
-
-    from semad.run.state import init_population, phase_bounds
-    from semad.run.system import scoring_state
-    from semad.scoring.batched import make_scorer
-    from semad.training.step import average, make_program, phase_step
-
+    """Trains a system for an epoch of each phase: digests of its state and of its scores."""
     run = tiny.prepare(name)
-    state = init_population(run.method, [0])
-    for phase, _, _ in phase_bounds(run.method, STEPS):
-        averaged = average(run.settings.train)
-        step = phase_step(run.method, phase, int(state.step[0]), run.sampling, averaged)
-        program = make_program(step, 1)
-        for _ in range(STEPS):
-            state, _ = program(state, run.train, run.system.hparams)
+    with tempfile.TemporaryDirectory() as folder:
+        state = train(run, Path(folder))
     member = scoring_state(run.system, state, 0)
     patches = np.stack(run.source.test[:16])
     scores = jax.device_get(make_scorer(run.method)(member, patches).scores)
