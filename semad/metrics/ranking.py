@@ -6,6 +6,7 @@ standard deviation over the seeds and with its intervals in comparisons.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -39,23 +40,20 @@ class Confusion(NamedTuple):
     true_positives: float
 
 
-def _of_confusion(number: int) -> Callable[[Confusion], float]:
-    """Precision (0), recall (1) or F1 (2); 0 where undefined."""
-
-    def value(confusion: Confusion) -> float:
-        truth, positive = np.array([[0, 0, 1, 1], [0, 1, 0, 1]], bool)
-        values = metrics.precision_recall_fscore_support(
-            truth, positive, average="binary", zero_division=0, sample_weight=confusion
-        )
-        return values[number]
-
-    return value
+@lru_cache(maxsize=1)  # three metrics of one matrix follow each other, thousands of times
+def _support(confusion: Confusion) -> tuple[float, float, float]:
+    """Precision, recall and F1; 0 where undefined."""
+    truth, positive = np.array([[0, 0, 1, 1], [0, 1, 0, 1]], bool)
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        truth, positive, average="binary", zero_division=0, sample_weight=confusion
+    )
+    return precision, recall, f1
 
 
 AT_THRESHOLD: dict[str, Callable[[Confusion], float]] = {
-    "precision": _of_confusion(0),
-    "recall": _of_confusion(1),
-    "f1": _of_confusion(2),
+    "precision": lambda confusion: _support(confusion)[0],
+    "recall": lambda confusion: _support(confusion)[1],
+    "f1": lambda confusion: _support(confusion)[2],
 }
 
 
