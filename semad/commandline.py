@@ -61,7 +61,7 @@ def define_config_flag(argv: Sequence[str]) -> None:
     """Defines `--config`: a file or a name when one is given, else the workdir's own config.
 
     Raises:
-      UserError: when there is neither.
+      UserError: when there is neither, or for an unknown key or a value of the wrong type.
     """
     given = any(arg.split("=")[0] in ("--config", "-config") for arg in argv)
     if given or any(arg.startswith(("-help", "--help")) for arg in argv):
@@ -73,7 +73,9 @@ def define_config_flag(argv: Sequence[str]) -> None:
             "neither --config nor --workdir given; for example: python main.py "
             "--config configs/bigan.py:smoke --workdir runs/bigan"
         )
-    config_flags.DEFINE_config_dict("config", files.load(Path(workdir)))
+    config = files.load(Path(workdir))
+    with _as_user_errors():  # overrides are read here already
+        config_flags.DEFINE_config_dict("config", config)
 
 
 def with_config_file(argv: Sequence[str]) -> list[str]:
@@ -107,16 +109,26 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
     Raises:
       UserError: for an unknown flag, key, preset or file, or a value of the wrong type.
     """
-    try:
+    with _as_user_errors():
         rest = flags.FLAGS(argv)
         if flags.FLAGS["config"].value is not None:
             flags.FLAGS.config.keys()  # a config file that was not found complains only here
         return rest
+
+
+@contextmanager
+def _as_user_errors() -> Iterator[None]:
+    """What absl and ml_collections raise, in one line."""
+    try:
+        yield
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise UserError(_shorten(error)) from error
 
 
 def _shorten(error: Exception) -> str:
+    unknown = isinstance(error, AttributeError | KeyError)
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]  # an exception around another one
     text = str(error.args[0] if error.args else error).replace("\\n", "\n")
     lines = [_unquoted(line.strip(" \t\\")) for line in text.splitlines()]
     lines = [line for line in lines if line] or [type(error).__name__]
@@ -125,7 +137,7 @@ def _shorten(error: Exception) -> str:
     if "Failed loading config file" in text:
         path = lines[-1].rpartition(": ")[2].strip("'")
         return f"config file not found: {path}; they are in configs/"
-    if isinstance(error, AttributeError | KeyError):
+    if unknown:
         return f"unknown config key {lines[0]}; {' '.join(lines[1:]) or 'see docs/configs.md'}"
     return " ".join(lines)
 

@@ -86,6 +86,18 @@ def test_evaluate_from_the_workdir_alone(workdir):
     assert (workdir / "evaluation/thesis_tiles.1/metrics.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--config.score.strid=3", 'unknown config key strid; Did you mean "stride"'),
+        ("--config.score.stride=abc", "--config.score.stride=abc: invalid literal for int()"),
+        ("--config.score.stride=-3", "config.score.stride is -3; it must be at least 1"),
+    ],
+)
+def test_a_bad_value_for_the_config_of_a_workdir(workdir, flag, says):
+    assert says in complaint(main("--workdir", workdir, "--mode", "evaluate", flag))
+
+
 def test_new_images_from_the_workdir_alone(workdir, tmp_path):
     images, output = tmp_path / "new images", tmp_path / "out"
     write(tmp_path / "fibres", train=1, test=2, size=72)
