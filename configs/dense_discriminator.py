@@ -19,7 +19,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     # NanoTWICE's held-out strips it finds less then: average precision .60, by patches .64.
     config.score.stride = 32
     config.loss = ml_collections.ConfigDict()
-    config.loss.contextual = 1.0  # how near the generator's fillings should be to what was there
+    config.loss.contextual = 1.0  # how near the generator's anomalies should be to what was there
     if preset == "small":
         config.data.crops = 10_240
         config.train.epochs = 48

@@ -40,16 +40,16 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
         """Cross-entropy of every cell with how much of it is foreign."""
         del hparams
         masks = _masks(stream(key, Stream.MASKS), batch.images)
-        fillings = []
+        anomalies = []
         for name, part in parts.items():
             source_key = stream(stream(key, Stream.SOURCES), name)
             if name == "generated":
-                fillings.append(fill(nets, source_key, batch.images[part], masks[part]))
+                anomalies.append(fill(nets, source_key, batch.images[part], masks[part]))
             else:
-                fillings.append(splices.SOURCES[name](source_key, batch.images, part))
+                anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
             if name == "sheet":
-                masks = masks.at[part].multiply(splices.occludes(batch.images[part], fillings[-1]))
-        seen = splices.splice(batch.images, jnp.concatenate(fillings), masks)
+                masks = masks.at[part].multiply(splices.occludes(batch.images[part], anomalies[-1]))
+        seen = splices.splice(batch.images, jnp.concatenate(anomalies), masks)
         target, logits = to_cells(masks), nets.discriminator(seen)
         accuracy = ((logits > 0) == (target > 0.5)).mean()
         return losses.cross_entropy(logits, target).mean(), {"right": accuracy}

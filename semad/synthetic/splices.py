@@ -2,7 +2,8 @@
 
 A discriminator that must find them learns, without a label, where an image stops to be like itself
 (CutPaste, Li et al. 2021; DRAEM, Zavrtanik et al. 2021; CutMix of real and generated images,
-Schönfeld et al. 2020). A splice is a mask, drawn from smooth random fields, and a filling:
+Schönfeld et al. 2020). A splice is a mask, drawn from smooth random fields, and an anomaly from a
+source:
 
     cutpaste   a part of another image, flipped at random, its brightness and contrast a little off
     texture    a smooth random field, as grey as some pixel of the image, of any grain and contrast
@@ -22,9 +23,9 @@ _COVERAGE = (0.02, 0.5)  # of an image by its mask
 _CLEAN = 0.25  # share of images that are left as they are
 
 
-def splice(images: jax.Array, fillings: jax.Array, masks: jax.Array) -> jax.Array:
-    """Images (N, P, P, C) with fillings (N, P, P, C) as far as masks (N, P, P) in [0, 1] say."""
-    return images + masks[..., None] * (fillings - images)
+def splice(images: jax.Array, anomalies: jax.Array, masks: jax.Array) -> jax.Array:
+    """Images (N, P, P, C) with anomalies (N, P, P, C) as far as masks (N, P, P) in [0, 1] say."""
+    return images + masks[..., None] * (anomalies - images)
 
 
 def draw_masks(key: jax.Array, count: int, size: int) -> jax.Array:
@@ -88,15 +89,15 @@ def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     return _bounded(grey + contrast * grain + noise, images)
 
 
-def _bounded(fillings: jax.Array, images: jax.Array) -> jax.Array:
+def _bounded(anomalies: jax.Array, images: jax.Array) -> jax.Array:
     """Fillings within [-1, 1], or as far as the images (N, P, P, C) they are made of reach."""
     limit = jnp.maximum(1.0, jnp.abs(images).max(axis=(1, 2, 3), keepdims=True))
-    return jnp.clip(fillings, -limit, limit)
+    return jnp.clip(anomalies, -limit, limit)
 
 
-def occludes(images: jax.Array, fillings: jax.Array) -> jax.Array:
-    """1 where fillings (N, P, P, C) hide the images: (N, P, P). In micrographs, bright is near."""
-    return (fillings.mean(axis=-1) > images.mean(axis=-1)).astype(images.dtype)
+def occludes(images: jax.Array, anomalies: jax.Array) -> jax.Array:
+    """1 where anomalies (N, P, P, C) hide the images: (N, P, P). In micrographs, bright is near."""
+    return (anomalies.mean(axis=-1) > images.mean(axis=-1)).astype(images.dtype)
 
 
 def noise_level(images: jax.Array) -> jax.Array:
@@ -115,4 +116,4 @@ SOURCES: dict[str, Callable[[jax.Array, jax.Array, slice], jax.Array]] = {
     "texture": textures,
     "sheet": textures,
 }
-"""What needs no generator: `filling(key, batch of at least 2, part) -> fillings of that part`."""
+"""What needs no generator: `source(key, batch of at least 2, part) -> anomalies of that part`."""
