@@ -17,6 +17,7 @@ from semad.commandline import (
     setup_logging,
     with_config_file,
 )
+from semad.config import files
 from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check
 from semad.inference.detector import Detector, load
@@ -59,7 +60,7 @@ def run(
     devices = ", ".join(device.device_kind for device in jax.devices())
     _log.info("%s on %s (%s)", mode, jax.default_backend(), devices)
     if mode in _RESTORING:
-        pipeline.stored_system(workdir, config)  # raises where there is no run, or another
+        files.load(workdir)  # raises where there is no run
         check_has_checkpoint(workdir)
     if mode == "score":
         assert images is not None and output is not None  # see `_check_paths`

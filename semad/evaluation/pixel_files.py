@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,17 +13,18 @@ _HISTOGRAM_PIXELS = 200_000
 _CASES = 2  # best and as many worst
 
 
-class Labelled(Protocol):
-    """Test images with their masks and names; see `semad.evaluation.pixels.TestImages`."""
+class TestImages(NamedTuple):
+    """The test images that are mapped: all, or a seeded subset.
 
-    @property
-    def images(self) -> list[np.ndarray]: ...  # noqa: D102
+    Attributes:
+      images: (H, W, C) each.
+      masks: bool (H, W) each, True where anomalous.
+      ids: their names.
+    """
 
-    @property
-    def masks(self) -> list[np.ndarray]: ...  # noqa: D102
-
-    @property
-    def ids(self) -> list[str]: ...  # noqa: D102
+    images: list[np.ndarray]
+    masks: list[np.ndarray]
+    ids: list[str]
 
 
 class PixelFiles(NamedTuple):
@@ -43,7 +44,7 @@ class PixelFiles(NamedTuple):
 
     def draw_maps(
         self,
-        test: Labelled,
+        test: TestImages,
         maps: list[np.ndarray],
         holdout: list[np.ndarray],
         limit: float,
@@ -77,7 +78,7 @@ class PixelFiles(NamedTuple):
         )
 
     def draw_cases(
-        self, test: Labelled, maps: list[np.ndarray], rows: list[dict[str, Any]]
+        self, test: TestImages, maps: list[np.ndarray], rows: list[dict[str, Any]]
     ) -> None:
         """The images whose maps rank their own pixels best and worst, by average precision."""
         ranked = [i for i, row in enumerate(rows) if row["average_precision"] is not None]

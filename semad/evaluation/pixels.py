@@ -9,7 +9,7 @@ from semad.data.patches import tile_items
 from semad.data.tiles import TILE, subset, tile_labels
 from semad.evaluation.map_lists import MapLists, map_all, stack
 from semad.evaluation.per_image import of_maps
-from semad.evaluation.pixel_files import PixelFiles
+from semad.evaluation.pixel_files import PixelFiles, TestImages
 from semad.evaluation.results import summary
 from semad.metrics import pixels, ranking
 from semad.run.prepare import Run
@@ -21,20 +21,6 @@ from semad.scoring.thresholds import threshold
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.selection.select import baseline_smoothings
 from semad.types import TrainState
-
-
-class TestImages(NamedTuple):
-    """The test images that are mapped: all, or a seeded subset.
-
-    Attributes:
-      images: (H, W, C) each.
-      masks: bool (H, W) each, True where anomalous.
-      ids: their names.
-    """
-
-    images: list[np.ndarray]
-    masks: list[np.ndarray]
-    ids: list[str]
 
 
 class MemberEvaluation(NamedTuple):

@@ -1,7 +1,7 @@
 """What the files of this folder share: layers, shapes, optimisers, hparams, plain GAN losses."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 
 import jax
@@ -105,25 +105,41 @@ def rebuild(nets: Nets, images: jax.Array) -> jax.Array:
     return nets.generator(nets.encoder(images))
 
 
-def make_gan_losses(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss]:
-    """The losses of D and of G for x against G(z), if asked with a gradient penalty."""
+def logits(nets: Nets, images: jax.Array) -> jax.Array:
+    """D's logits for images, (N,)."""
+    return nets.discriminator(images).logits
 
-    def discriminator_loss(
-        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
-    ) -> LossAndTerms:
-        """x is real, G(z) is not."""
+
+def make_discriminator_loss(
+    objective: Objective,
+    penalised: bool = False,
+    output: Callable[[Nets, jax.Array], jax.Array] = logits,
+) -> Loss:
+    """The loss of D for x against G(z).
+
+    Args:
+      objective: of D's outputs.
+      penalised: whether `w_penalty` weighs a gradient penalty on the outputs.
+      output: (nets, images (N, P, P, C)) -> D's outputs (N,).
+    """
+
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         gan = GanLoss(key, batch.progress, hparams)
         real = gan.add_input_noise(batch.images, "real")
         generated = gan.add_input_noise(nets.generator(batch.z), "generated")
-        on_real, on_generated = nets.discriminator(real), nets.discriminator(generated)
-        loss, terms = gan.discriminator_loss(objective, on_real.logits, on_generated.logits)
+        outputs = output(nets, real), output(nets, generated)
+        value, terms = gan.discriminator_loss(objective, *outputs)
         if penalised:
             unrecorded = nets.unrecorded()
-            terms["penalty"] = gan.penalty(
-                lambda images: unrecorded.discriminator(images).logits, real, generated
-            )
-            loss += hparams["w_penalty"] * terms["penalty"]
-        return loss, terms
+            terms["penalty"] = gan.penalty(partial(output, unrecorded), real, generated)
+            value += hparams["w_penalty"] * terms["penalty"]
+        return value, terms
+
+    return loss
+
+
+def make_gan_losses(objective: Objective, penalised: bool = False) -> tuple[Loss, Loss]:
+    """The losses of D and of G for x against G(z), if asked with a gradient penalty."""
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """G(z) should pass for real."""
@@ -133,7 +149,7 @@ def make_gan_losses(objective: Objective, penalised: bool = False) -> tuple[Loss
         spread = adversarial.spread(generated, batch.images)
         return gan.generator_loss(objective, output.logits), {"spread": spread}
 
-    return discriminator_loss, generator_loss
+    return make_discriminator_loss(objective, penalised), generator_loss
 
 
 def logit_score(logits: jax.Array, hparams: Hparams) -> jax.Array:

@@ -25,6 +25,7 @@ from semad.methods.common import (
     generate,
     image_shape,
     layer_settings,
+    make_discriminator_loss,
 )
 from semad.nets.autoencoders import Energy, EnergyDiscriminator, EnergyGenerator
 from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
@@ -42,23 +43,8 @@ def make_gan_losses(name: str, margin: float) -> tuple[Loss, Loss]:
     objective: Objective = energy_margin(margin) if name == "margin" else WASSERSTEIN
     sign = 1.0 if name == "margin" else -1.0
 
-    def discriminator_loss(
-        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
-    ) -> LossAndTerms:
-        """Low energy for x, high for G(z)."""
-        gan = GanLoss(key, batch.progress, hparams)
-        real = gan.add_input_noise(batch.images, "real")
-        generated = gan.add_input_noise(nets.generator(batch.z), "generated")
-        on_real = sign * energy(real, nets.discriminator(real))
-        on_generated = sign * energy(generated, nets.discriminator(generated))
-        loss, terms = gan.discriminator_loss(objective, on_real, on_generated)
-        if name == "wgan_gp":
-            apart = nets.unrecorded()
-            terms["penalty"] = gan.penalty(
-                lambda images: -energy(images, apart.discriminator(images)), real, generated
-            )
-            loss += hparams["w_penalty"] * terms["penalty"]
-        return loss, terms
+    def output(nets: Nets, images: jax.Array) -> jax.Array:
+        return sign * energy(images, nets.discriminator(images))
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """Low energy for G(z), and embeddings that pull away from each other.
@@ -79,7 +65,7 @@ def make_gan_losses(name: str, margin: float) -> tuple[Loss, Loss]:
         total += hparams["w_similarity"] * terms["similarity"]
         return total, terms | {"spread": adversarial.spread(generated, batch.images)}
 
-    return discriminator_loss, generator_loss
+    return make_discriminator_loss(objective, name == "wgan_gp", output), generator_loss
 
 
 def energy_score(images: jax.Array, seen: Energy, hparams: Hparams) -> jax.Array:

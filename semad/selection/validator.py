@@ -10,9 +10,6 @@ from semad.scoring.maps import Maps, smooth
 from semad.scoring.regions import POOLINGS, image_score
 from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
 
-SELECTIONS = ("none", "synthetic")
-"""`config.select`: as `config.score` says, or what finds synthetic defects best."""
-
 SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 """σ in pixels, among which there is a choice."""
 

@@ -45,7 +45,6 @@ from semad.nets.thesis import PATCH_SIZES
 from semad.run.state import init_population, init_state
 from semad.scoring.batched import ScoringState, make_scorer
 from semad.scoring.regions import POOLINGS
-from semad.selection.validator import SELECTIONS
 from semad.synthetic import splices
 from semad.training.step import apply_update
 from semad.types import Batch
@@ -174,7 +173,6 @@ REGISTRIES = {
     "model.init": tuple(INITIALIZERS),
     "model.form": autoencoder.FORMS,
     "score.pooling": POOLINGS,
-    "select": SELECTIONS,
     "search.recipe": tuple(anogan.RECIPES),
     "loss.adversarial_term": ganomaly.ADVERSARIAL_TERMS,
     "loss.reduction": REDUCTIONS,
