@@ -1,4 +1,4 @@
-"""Launcher: trains, evaluates and uses one run in a workdir; `--helpshort` lists the flags.
+"""Launcher: trains, evaluates and uses one run in a workdir; `--help` lists the flags.
 
 python main.py --config configs/bigan.py:small --workdir runs/bigan
 python main.py --workdir runs/bigan --mode evaluate

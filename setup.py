@@ -6,8 +6,10 @@ from setuptools import find_packages, setup
 # is inside because accelerator images ship it; the tests ran on 0.10.
 REQUIRES = [
     "absl-py>=2.5,<3",
+    "filelock>=4.3,<5",
     "flatbuffers>=25.12,<26",  # jax.export serialises with it
     "flax>=0.12.8,<0.13",
+    "imagecodecs>=2026.3.6,<2027",  # every compression that tifffile meets; PNGs of 16-bit colour
     "jax>=0.10.2,<0.12",
     "jaxlib>=0.10.2,<0.12",
     "jinja2>=3.1,<4",
@@ -17,6 +19,7 @@ REQUIRES = [
     "optax>=0.2.8,<0.3",
     "orbax-checkpoint>=0.12.8,<0.13",
     "pillow>=13,<14",
+    "psutil>=7.2,<8",  # memory that is free, processes that live
     "scikit-image>=0.26,<0.27",
     "scikit-learn>=1.9,<2",
     "scipy>=1.17,<2",
@@ -26,6 +29,7 @@ REQUIRES = [
 ]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
 TEST = [
+    "hypothesis>=6.170,<7",
     "mypy>=2.3,<3",
     "playwright>=1.65,<2",  # reports are opened in Chromium, where there is one
     "pytest>=9.2,<10",
@@ -52,6 +56,7 @@ setup(
         "test": TEST,
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
+        "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
         "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmark_cpu.py
     },
 )

@@ -1,7 +1,6 @@
 """Command lines: flags for configs, messages, and every error that a user can cause in one line."""
 
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -16,35 +15,43 @@ from semad.config import files
 from semad.config.overrides import PACKAGE, config_names
 from semad.config.reference import flags_help
 from semad.errors import UserError
+from semad.utils.ending import ends_in_one_line
+from semad.utils.paths import expanded
 
 _log = logging.getLogger("semad")
+
+_HELP = {f"{dash}{name}" for dash in ["-", "--"] for name in ("help", "helpshort", "helpfull")}
+_HELP |= {"-h", "-?", "--helpxml"}
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the process with one line and an exit code for every error that a user can cause."""
+    """For scripts: ends the process with one line for every error that a user can cause."""
+    with ends_in_one_line(), foreign_errors():
+        yield
+
+
+@contextmanager
+def foreign_errors() -> Iterator[None]:
+    """Turns what the system and JAX raise through no fault of semad into a UserError.
+
+    Raises:
+      UserError: for an OSError, or where memory ran out.
+    """
     try:
         yield
-    except UserError as error:
-        _leave(str(error), error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _leave(f"{where}{error.strerror or error}; check the path, the access and the space", 2)
+        raise UserError(
+            f"{where}{error.strerror or error}; check the path, the access and the space"
+        ) from error
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        _leave(
+        raise UserError(
             "out of memory; set config.population.together=1, or lower config.train.batch_size, "
-            "config.model.width, config.score.chunk or config.score.window",
-            2,
-        )
-    except KeyboardInterrupt:
-        _leave("stopped", 130)
-
-
-def _leave(message: str, code: int) -> None:
-    print(f"semad: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
+            "config.model.width, config.score.chunk or config.score.window"
+        ) from error
 
 
 def setup_logging() -> None:
@@ -57,25 +64,31 @@ def setup_logging() -> None:
     _log.propagate = False
 
 
-def define_config_flag(argv: Sequence[str]) -> None:
+def asks_for_help(argv: Sequence[str]) -> bool:
+    """Whether one of the arguments is absl's `--help`, in any of its forms."""
+    return any(arg in _HELP for arg in argv[1:])
+
+
+def define_config_flag(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines `--config`: a file or a name when one is given, else the workdir's own config.
 
     Raises:
       UserError: when there is neither, or for an unknown key or a value of the wrong type.
     """
     given = any(arg.split("=")[0] in ("--config", "-config") for arg in argv)
-    if given or any(arg.startswith(("-help", "--help")) for arg in argv):
-        config_flags.DEFINE_config_file("config", help_string=flags_help())
+    if given or asks_for_help(argv):
+        with _as_user_errors():  # a --flagfile is read here already
+            config_flags.DEFINE_config_file("config", help_string=flags_help(), flag_values=values)
         return
-    workdir = _value(argv, "workdir")
+    workdir = expanded("--workdir", _value(argv, "workdir"))
     if workdir is None:
         raise UserError(
             "neither --config nor --workdir given; for example: python main.py "
             "--config configs/bigan.py:smoke --workdir runs/bigan"
         )
-    config = files.load(Path(workdir))
+    config = files.load(workdir)
     with _as_user_errors():  # overrides are read here already
-        config_flags.DEFINE_config_dict("config", config)
+        config_flags.DEFINE_config_dict("config", config, flag_values=values)
 
 
 def with_config_file(argv: Sequence[str]) -> list[str]:
@@ -103,25 +116,27 @@ def _value(argv: Sequence[str], flag: str) -> str | None:
     return None
 
 
-def parse_flags(argv: Sequence[str]) -> list[str]:
+def parse_flags(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """absl's parser, with every complaint in one line.
 
     Raises:
       UserError: for an unknown flag, key, preset or file, or a value of the wrong type.
     """
     with _as_user_errors():
-        rest = flags.FLAGS(argv)
-        if flags.FLAGS["config"].value is not None:
-            flags.FLAGS.config.keys()  # a config file that was not found complains only here
+        rest = values(argv)
+        if values["config"].value is not None:
+            values.config.keys()  # a config file that was not found complains only here
         return rest
 
 
 @contextmanager
 def _as_user_errors() -> Iterator[None]:
-    """What absl and ml_collections raise, in one line."""
+    """What absl, ml_collections and a user's own config file raise, in one line."""
     try:
         yield
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(_shorten(error)) from error
 
 
@@ -137,6 +152,8 @@ def _shorten(error: Exception) -> str:
     if "Failed loading config file" in text:
         path = lines[-1].rpartition(": ")[2].strip("'")
         return f"config file not found: {path}; they are in configs/"
+    if "has no attribute 'get_config'" in text:
+        return "the config file has no function get_config; see configs/bigan.py"
     if unknown:
         return f"unknown config key {lines[0]}; {' '.join(lines[1:]) or 'see docs/configs.md'}"
     return " ".join(lines)

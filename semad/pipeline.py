@@ -10,17 +10,22 @@ from semad.config import files
 from semad.config.settings import resolve
 from semad.evaluation import evaluate as evaluation
 from semad.reports.run import write_report
+from semad.run import history
 from semad.run import workdir as workdirs
 from semad.run.prepare import Run, prepare
 from semad.run.system import System, build
 from semad.selection.measures import validation_measure
 from semad.selection.select import apply_selection
 from semad.training import loop
+from semad.training.saving import check_can_go_on
 from semad.types import TrainState
+from semad.utils.backend import in_float32
+from semad.utils.locks import folder_lock
 
 _log = logging.getLogger(__name__)
 
 
+@in_float32
 def train_and_evaluate(
     config: ml_collections.ConfigDict, workdir: str | Path, ledger: Path | None = None
 ) -> dict[str, Any]:
@@ -38,26 +43,40 @@ def train_and_evaluate(
       UserError: for everything a user can cause.
     """
     workdir = Path(workdir)
-    run = prepare_in(workdir, config)
-    evaluation.check(run)  # before hours of training
-    return evaluate(run, train(run, workdir), workdir, ledger=ledger)
+    with folder_lock(workdir, "train and evaluate"):
+        run = prepare_in(workdir, config)
+        evaluation.check(run)  # before hours of training
+        return evaluate(run, train(run, workdir), workdir, ledger=ledger)
 
 
-def prepare_in(workdir: Path, config: ml_collections.ConfigDict) -> Run:
+@in_float32
+def prepare_in(workdir: Path, config: ml_collections.ConfigDict, trains: bool = True) -> Run:
     """The run of a config, checked against what the workdir holds.
+
+    Args:
+      workdir: of the run; it need not exist.
+      config: of the run.
+      trains: whether it is to be trained on, and not evaluated alone.
 
     Raises:
       UserError: for a bad config or data, or a workdir of another run.
     """
     system = build(config)
-    workdirs.check_same_run(workdir, system.settings, system.method)
+    workdirs.check_records(workdir)
+    workdirs.check_same_run(workdir, system.settings, system.method, trains)
     run = prepare(system)
     workdirs.check_same_data(workdir, run.source.train)
+    for caution in run.source.cautions:
+        _log.warning("%s", caution)
     return run
 
 
+@in_float32
 def train(run: Run, workdir: Path) -> TrainState:
     """Trains a run from its newest checkpoint, or from the start.
+
+    After a divergence it goes on from the newest checkpoint, with other rates and weights of losses
+    if `run` has such: config.json takes them, and `history.jsonl` a line about them.
 
     Args:
       run: of `semad.run.prepare`.
@@ -67,18 +86,29 @@ def train(run: Run, workdir: Path) -> TrainState:
       The state that is evaluated: the newest, or the best (`config.eval.checkpoint`).
 
     Raises:
-      UserError: when the workdir holds another run; see also `semad.training.loop.train`.
+      UserError: when the workdir holds another run, or is in use by another process; see also
+        `semad.training.loop.train`.
     """
-    workdirs.check_same_run(workdir, run.settings, run.method)
-    workdirs.check_same_data(workdir, run.source.train)
-    workdirs.store(workdir, run)
-    state = loop.train(run, workdir, measure=validation_measure(run))
-    if run.settings.eval.checkpoint == "best":
-        state = workdirs.restore(workdir, run.system)
+    with folder_lock(workdir, "train"):
+        workdirs.check_same_run(workdir, run.settings, run.method, trains=True)
+        workdirs.check_same_data(workdir, run.source.train)
+        check_can_go_on(workdir)
+        newest = workdirs.newest_step(workdir)
+        changed = history.changes(workdir, run.settings)
+        if changed:
+            history.note_changes(workdir, newest or 0, changed)
+            workdirs.remove_best_after(workdir, newest or 0)
+        workdirs.store(workdir, run, trains=newest != run.total_steps)
+        if changed:
+            history.clear_divergence(workdir)
+        state = loop.train(run, workdir, measure=validation_measure(run))
+        if run.settings.eval.checkpoint == "best":
+            state = workdirs.restore(workdir, run.system)
     _log.info("trained to step %d; checkpoints, log and TensorBoard in %s", state.step[0], workdir)
     return state
 
 
+@in_float32
 def evaluate(
     run: Run,
     state: TrainState,
@@ -86,15 +116,21 @@ def evaluate(
     output: Path | None = None,
     ledger: Path | None = None,
 ) -> dict[str, Any]:
-    """Evaluates a state and writes the results and the report; see `semad.evaluation.evaluate`."""
-    result = evaluation.evaluate(run, state, workdir, output, ledger)
-    folder = (output or workdir) / "evaluation" / result["protocol"]
-    selection = result["selection"]
-    settings = apply_selection(run.settings, selection) if selection else run.settings
-    write_report(workdir, settings, result, folder, output)
+    """Evaluates a state and writes the results and the report; see `semad.evaluation.evaluate`.
+
+    Raises:
+      UserError: see there; or when another process writes to the folder.
+    """
+    with folder_lock(output or workdir, "evaluate"):
+        result = evaluation.evaluate(run, state, workdir, output, ledger)
+        folder = (output or workdir) / "evaluation" / result["protocol"]
+        selection = result["selection"]
+        settings = apply_selection(run.settings, selection) if selection else run.settings
+        write_report(workdir, settings, result, folder, output)
     return result
 
 
+@in_float32
 def stored_system(workdir: Path, config: ml_collections.ConfigDict | None = None) -> System:
     """The system of a trained workdir.
 
@@ -106,6 +142,7 @@ def stored_system(workdir: Path, config: ml_collections.ConfigDict | None = None
       UserError: when there is no run, or the config makes another one.
     """
     stored = files.load(workdir)
+    workdirs.check_records(workdir)
     system = build(stored if config is None else resolve(config))
     if config is not None:
         workdirs.check_same_run(workdir, system.settings, system.method)

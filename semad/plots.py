@@ -16,6 +16,10 @@ from semad.metrics.pixels import Curve
 
 _DPI = 120
 _OUTLINE = (255, 120, 0)
+_EDGE = 2
+"""Pixels of an outline's width."""
+_BAND = 2**22
+"""Pixels that are drawn at once, so that a large image needs little more than its picture."""
 
 
 def _axes(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
@@ -136,17 +140,33 @@ def outline(
       mask: bool (H, W), the defects.
       boxes: top, left, bottom, right of each, in the order of their numbers.
     """
-    grey = image.mean(axis=2, dtype=np.float32)
-    low, high = float(grey.min()), float(grey.max())
-    grey = (grey - low) * (255 / max(high - low, 1))
-    picture = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    edge = mask & ~ndimage.binary_erosion(mask, np.ones((3, 3), bool), 2)
-    picture[edge] = _OUTLINE
-    shown = Image.fromarray(picture)
+    height, width = mask.shape
+    rows = max(1, _BAND // width)
+    bands = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+    ends = [(grey.min(), grey.max()) for grey in (_mean(image[band]) for band in bands)]
+    low, high = (float(end(pair[i] for pair in ends)) for i, end in enumerate((min, max)))
+    shown = Image.new("RGB", (width, height))
+    for band in bands:
+        grey = (_mean(image[band]) - low) * (255 / max(high - low, 1))
+        picture = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+        picture[_edge(mask, band)] = _OUTLINE
+        shown.paste(Image.fromarray(picture), (0, band.start))
     draw = ImageDraw.Draw(shown)
     for number, (top, left, _, _) in enumerate(boxes, 1):
         draw.text((left, max(0, top - 12)), str(number), fill=_OUTLINE, stroke_width=1)
     return shown
+
+
+def _mean(image: np.ndarray) -> np.ndarray:
+    return image.mean(axis=2, dtype=np.float32)
+
+
+def _edge(mask: np.ndarray, band: slice) -> np.ndarray:
+    """The outermost two pixels of the regions of a mask (H, W), in a band of its rows."""
+    above = min(_EDGE, band.start)
+    part = mask[band.start - above : band.stop + _EDGE]
+    eroded = ndimage.binary_erosion(part, np.ones((3, 3), bool), _EDGE)
+    return (part & ~eroded)[above : above + band.stop - band.start]
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -1,18 +1,25 @@
 """The command line as a user types it, in processes of its own."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import jax
 import pytest
 
+import semad
 from semad.cli import main as console_script
 from semad.commandline import with_config_file
-from semad.config.overrides import config_names
+from semad.config.overrides import config_names, named
+from semad.config.settings import resolve
+from semad.data import sources
 from semad.data.sources.nanofibres_folder import write
+from semad.utils.paths import expanded
+from tests.complaints import one_line
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
@@ -23,17 +30,18 @@ TINY = (
 )
 
 
-def main(*arguments):
-    return call("main.py", *arguments, cwd=ROOT)
+def main(*arguments, **environment):
+    return call("main.py", *arguments, cwd=ROOT, **environment)
 
 
-def call(*arguments, cwd):
+def call(*arguments, cwd, **environment):
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | environment,
     )
 
 
@@ -105,11 +113,11 @@ def test_new_images_from_the_workdir_alone(workdir, tmp_path):
     call = ("--workdir", workdir, "--mode", "score", "--images", images, "--output", output)
     done = main(*call)
     assert done.returncode == 0, done.stderr
-    assert "2 images" in done.stderr
+    assert "2 files: " in done.stderr
     names = {path.name for path in output.iterdir()}
     assert names >= {"scores.csv", "defects.csv", "maps", "masks", "overlays", "report.html"}
     (images / "bad.png").touch()  # reported, and the others are there
-    assert "1 of 3 files could not be read" in complaint(main(*call), code=4)
+    assert "1 of 3 files got no verdict" in complaint(main(*call), code=4)
     changed = main(*call, "--config.score.stride=8")
     assert "config.score.stride = 16, not 8" in complaint(changed)
     for missing in (("--output", output), ("--images", images)):
@@ -156,6 +164,8 @@ BIGAN = ("--config", "configs/bigan.py:smoke")
         ),
         ((*BIGAN, "--config.eval.protocol=one_class"), "use thesis_tiles"),
         ((*BIGAN, "--config.data.name=nanotwise"), "nanotwise"),
+        ((*BIGAN, "--flagfile=none"), "Unable to open flagfile"),
+        (("--config", "/dev/null"), "the config file has no function get_config"),
         (("--mode", "evaluate"), "no run here"),
         ((*BIGAN, "--mode", "evaluate"), "no run here"),
         ((*BIGAN, "--mode", "guess"), "should be one of"),
@@ -274,7 +284,83 @@ def test_the_console_script_outside_a_clone(tmp_path):
     assert "no preset 'big'; there are thesis, medium, small, smoke" in complaint(preset)
     unknown = installed("--config=biggan:smoke", "--workdir=bigan", cwd=tmp_path)
     assert "config file not found: biggan" in complaint(unknown)
-    listed = installed("--helpshort", cwd=tmp_path)
-    for flag in ("--config", "--workdir", "--mode", "--images", "--output"):
-        assert flag in listed.stdout
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("start", "flag"), [(installed, "--help"), (call, "--helpshort")])
+def test_help_lists_all_flags_and_ends_well(tmp_path, start, flag):
+    script = (ROOT / "main.py",) if start is call else ()
+    listed = start(*script, flag, cwd=tmp_path)
+    assert listed.returncode == 0
+    assert listed.stderr == ""
+    for name in ("--config:", "--config.seed:", "--workdir:", "--mode:", "--images:", "--output:"):
+        assert f" {name} " in listed.stdout
+
+
+def test_the_64_bit_mode_of_jax_changes_nothing(workdir, tmp_path):
+    own = ("--config", "configs/autoencoder.py:smoke", "--workdir", tmp_path / "run", *TINY)
+    done = main(*own, "--mode", "train", JAX_ENABLE_X64="1")
+    assert done.returncode == 0, done.stderr
+    logs = [(folder / "log.jsonl").read_text().splitlines() for folder in (workdir, own[3])]
+    assert len(logs[0]) == len(logs[1]) > 0
+    for lines in zip(*logs, strict=True):
+        one, other = (json.loads(line) for line in lines)
+        for key in one.keys() - {"seconds", "images_per_second"}:
+            assert one[key] == other[key], key
+    restored = semad.restore(own[3]).state
+    dtypes = {str(leaf.dtype) for leaf in jax.tree.leaves((restored.weights, restored.opt_state))}
+    assert dtypes == {"float32", "int32"}
+
+
+def test_a_backend_that_is_not_there(tmp_path):
+    for name in ("cuda", "nonsense"):
+        done = main(*BIGAN, "--workdir", tmp_path / "run", JAX_PLATFORMS=name)
+        assert f"JAX_PLATFORMS is '{name}', and JAX has no such device" in complaint(done)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_home_of_a_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of/mine")
+    assert expanded("--output", "~/x") == Path("/home/of/mine/x")
+    assert expanded("--output", "a/~") == Path("a/~")
+    assert expanded("--output", "") is expanded("--output", None) is None
+    somebody = "~nobody-of-that-name/x"
+    one_line(lambda: expanded("--output", somebody), f"--output is {somebody}", "no such home")
+    settings = resolve(named("bigan", "smoke", ["data.name=folder", "data.dir=~/images"]))
+    one_line(lambda: sources.load(settings.data), "/home/of/mine/images")
+
+
+def test_the_home_of_a_workdir(tmp_path):
+    done = main("--workdir=~/run", "--mode=evaluate", HOME=str(tmp_path))
+    assert f"{tmp_path}/run: no run here" in complaint(done)
+
+
+@pytest.mark.parametrize("start", ["main.py", "-c"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_modules_are_imported(tmp_path, start, name):
+    """JAX takes seconds; this stand-in is hit by the signal in their midst."""
+    (tmp_path / "jax.py").write_text(
+        f"import os, signal, time\nos.kill(os.getpid(), signal.{name})\ntime.sleep(30)\n"
+    )
+    script = [ROOT / start] if start != "-c" else ["-c", "from semad.cli import main; main()"]
+    done = call(*script, "--help", cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert f"stopped by {name}" in complaint(done, 130)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff" * 99, "no config of semad"),
+        (b"[" * 10**5, "nested too deeply"),
+        (b"{}", "no config"),
+    ],
+)
+def test_any_bytes_in_config_json(tmp_path, content, says):
+    (tmp_path / "config.json").write_bytes(content)
+    assert says in complaint(main("--workdir", tmp_path, "--mode", "evaluate"))
+
+
+def test_numbers_beyond_all_bounds_are_answered_at_once(tmp_path):
+    huge = "--config.population.seeds=99999999999999999999999"
+    done = main(*BIGAN, "--workdir", tmp_path / "run", huge)
+    assert "config.population.seeds is 99999999999999999999999; it must be" in complaint(done)

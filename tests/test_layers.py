@@ -31,6 +31,7 @@ LAYERS = (
     "inference",
     "sweeps",
     "commandline",
+    "modes",
     "cli",
 )
 """Packages and modules of semad, the lowest first. `semad.configs` is above `config` alone."""

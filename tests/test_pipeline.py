@@ -38,7 +38,7 @@ def test_what_it_writes_and_returns(trained):
     workdir, result = trained
     assert {path.name for path in workdir.iterdir()} == {
         "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
-        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz",
+        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz", "sha256.json",
     }  # fmt: skip
     assert [path.name for path in (workdir / "evaluation").iterdir()] == ["one_class"]
     names = {path.name for path in (workdir / "evaluation/one_class").iterdir()}
@@ -57,7 +57,8 @@ def test_the_versions_of_a_run(trained):
     train = sources.load(resolve(config()).data).train
     padded = pipeline.prepare_in(workdir, config()).source.train
     assert len(padded) == len(train)
-    assert stored == versions() | {"training_images_sha256": checksum(padded)}
+    about = {"training_images_sha256": checksum(padded), "training_images_bit_depth": 0}
+    assert stored == versions() | about
 
 
 def test_the_same_call_trains_no_further_and_evaluates_again(trained):

@@ -17,6 +17,21 @@ from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hi
 
 from semad.errors import UserError
 
+_SHOWN = 80  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """A value as messages have it: short, on a single line, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; a list in itself
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+class MissingKey(UserError, AttributeError):
+    """A system reads a key that its config does not have."""
+
 
 class _Absent:
     """No value."""
@@ -69,17 +84,27 @@ class Knob:
         """
         if value is None and self.optional:
             return None
-        kinds = (int, float) if self.kind is float else (self.kind,)
-        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool)
-        if wrong or (isinstance(value, float) and not math.isfinite(value)):
-            raise UserError(f"config.{key} is {value!r}; it must be {self.kind_name}")
+        if not self._is_of_kind(value):
+            raise UserError(f"config.{key} is {shown(value)}; it must be {self.kind_name}")
         if self.choices and value not in (choices := self.choices_for(method)):
             expected = ", ".join(map(str, choices))
-            raise UserError(f"config.{key} is {value!r}; it must be one of: {expected}")
+            raise UserError(f"config.{key} is {shown(value)}; it must be one of: {expected}")
         low, high = self.low, self.high
         if (low is not None and value < low) or (high is not None and value > high):
-            raise UserError(f"config.{key} is {value}; it must be {self.range_name}")
+            raise UserError(f"config.{key} is {shown(value)}; it must be {self.range_name}")
         return float(value) if self.kind is float else value
+
+    def _is_of_kind(self, value: Any) -> bool:
+        """Whether a value has the type of the key; texts that no path can hold do not."""
+        kinds = (int, float) if self.kind is float else (self.kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
+            return False
+        if isinstance(value, int | float) and self.kind is float:
+            try:
+                return math.isfinite(float(value))
+            except OverflowError:  # of an integer
+                return False
+        return not (isinstance(value, str) and "\0" in value)
 
     def choices_for(self, method: str) -> tuple[Any, ...]:
         """The choices of one system; all that there are for a system that the row does not name."""
@@ -137,7 +162,9 @@ class Section:
 
     def __getattr__(self, name: str) -> Any:
         """Raises for a key that is absent."""
-        raise AttributeError(
+        if name.startswith("__"):  # asked for by copies, not by systems
+            raise AttributeError(name)
+        raise MissingKey(
             f"config.{self.section}{name} has no value; the config of a system that reads it must "
             "set it"
         )
@@ -145,6 +172,14 @@ class Section:
     def __setattr__(self, name: str, value: Any) -> None:
         """Raises: settings do not change; see `replace`."""
         raise AttributeError(f"settings are immutable; {name} cannot be set")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As its values: read-only mappings cannot be pickled."""
+        values = {
+            name: dict(value) if isinstance(value, types.MappingProxyType) else value
+            for name, value in vars(self).items()
+        }
+        return _rebuilt, (type(self), values)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Pairs of key and value, in the schema's order."""
@@ -165,6 +200,16 @@ class Section:
     def replace(self, **changes: Any) -> Self:
         """A copy with other values, which are not checked."""
         return type(self)(vars(self) | changes)
+
+
+def _rebuilt(kind: type[Section], values: dict[str, Any]) -> Section:
+    """A pickled section."""
+    return kind(
+        {
+            name: types.MappingProxyType(value) if isinstance(value, dict) else value
+            for name, value in values.items()
+        }
+    )
 
 
 def _kind(hint: Any) -> tuple[type, bool]:

@@ -42,6 +42,8 @@ def migrate(stored: dict[str, Any]) -> None:
     """
     # Outlines had the images' rate before they had a rate of their own.
     stored["score"].setdefault("pixel_rate", stored["score"]["threshold_rate"])
+    # The data bar was left out of new images alone.
+    stored["data"].setdefault("data_bar", stored["score"].pop("data_bar", 0))
     for section, names in REMOVED.items():
         for name in names:
             stored.get(section, {}).pop(name, None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_collections
 
+from semad.config.knob import shown
 from semad.config.schema import SECTIONS
 from semad.config.settings import RATES, flatten, row_of
 from semad.errors import UserError
@@ -84,7 +85,7 @@ def parse(known: Iterable[str], assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = (part.strip() for part in assignment.partition("="))
         if not equals:
-            raise UserError(f"{assignment!r} is no <key>=<value>, such as train.epochs=3")
+            raise UserError(f"{shown(assignment)} is no <key>=<value>, such as train.epochs=3")
         if key in (*SECTIONS, RATES):
             names = [name.partition(".")[2] for name in keys if name.startswith(f"{key}.")]
             raise UserError(
@@ -92,7 +93,7 @@ def parse(known: Iterable[str], assignments: Iterable[str]) -> dict[str, Any]:
             )
         row = row_of(key)
         if key not in keys or row is None:
-            raise UserError(f"unknown config key {key!r}; docs/configs.md lists all")
+            raise UserError(f"unknown config key {shown(key)}; docs/configs.md lists all")
         values[key] = _value(row.kind, key, text)
     return values
 
@@ -105,4 +106,4 @@ def _value(kind: type, key: str, text: str) -> bool | int | float | str | None:
             return _TRUTH[text.lower()]
         return kind(text)
     except (ValueError, KeyError) as error:
-        raise UserError(f"config.{key} is {text!r}; it must be a {kind.__name__}") from error
+        raise UserError(f"config.{key} is {shown(text)}; it must be a {kind.__name__}") from error

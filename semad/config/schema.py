@@ -18,10 +18,14 @@ _ENERGY_OBJECTIVES = ("margin", "wgan", "wgan_gp")
 _ENERGY_ENCODERS = ("decodings", "embeddings", "energy")
 
 
+_MOST_STEPS = 2**31 - 1
+"""Steps are counted in 32 bits."""
+
+
 class PopulationSettings(Section):
     """Who trains together: `config.population`."""
 
-    seeds: int = knob(1, "members trained together, seeded seed, seed + 1, ...", low=1)
+    seeds: int = knob(1, "members trained together, seeded seed, seed + 1, ...", low=1, high=1_024)
     tricks: str = knob(
         "none", f"combinations of training tricks, each with every seed: all, or a list of {TRICKS}"
     )
@@ -32,7 +36,12 @@ class PopulationSettings(Section):
         older="",
     )
     together: int = knob(
-        0, "members in one program, bounds memory; 0: by backend", low=0, changeable=True, older=0
+        0,
+        "members in one program, bounds memory; 0: by backend",
+        low=0,
+        high=1_024,
+        changeable=True,
+        older=0,
     )
 
 
@@ -46,6 +55,33 @@ class DataSettings(Section):
     )
     channels: int = knob(1, "1 (grey) or 3 (RGB)", choices=(1, 3))
     patch_size: int = knob(32, "height and width of a patch, pixels", choices=(16, 32, 64, 128))
+    data_bar: int = knob(
+        -1,
+        "rows at the bottom left out of every image, in training and in use; -1: by its tags",
+        low=-1,
+        high=65_536,
+        changeable=True,
+    )
+    bit_depth: int = knob(
+        0,
+        "bits that 16-bit files use; 0: as their tags say, or else as the training images' values",
+        low=0,
+        high=16,
+        changeable=True,
+        older=16,
+    )
+    pages: str = knob(
+        "single",
+        "of files with several pages: none is taken (single), each is an image (each), or a number",
+        changeable=True,
+        older="single",
+    )
+    follow_links: bool = knob(
+        False,
+        "also read what links in a folder of images point to, outside of it",
+        changeable=True,
+        older=False,
+    )
     normalisation: str = knob(
         "auto",
         "what networks see: each patch by its mean and deviation (standardise), or [-1, 1] "
@@ -53,9 +89,15 @@ class DataSettings(Section):
         choices=("auto", "range", "standardise"),
         older="range",
     )
-    crops_per_image: int = knob(10_240, "fixed random crops of each normal image, per epoch", low=1)
+    crops_per_image: int = knob(
+        10_240, "fixed random crops of each normal image, per epoch", low=1, high=1_000_000
+    )
     crops: int = knob(
-        0, "instead, crops of all images together, however many there are; 0: off", low=0, older=0
+        0,
+        "instead, crops of all images together, however many there are; 0: off",
+        low=0,
+        high=100_000_000,
+        older=0,
     )
     holdout: float = knob(
         0.2,
@@ -71,19 +113,27 @@ class DataSettings(Section):
         "one-vs-rest sets: the one class is normal and trains, or is the anomalous one",
         choices=("one_class_normal", "one_class_anomalous"),
     )
-    normal_class: int = knob(0, "one_class_normal: the class that trains")
-    anomalous_class: int = knob(0, "one_class_anomalous: the class that does not train")
-    seed: int = knob(0, "nanofibres: which images are drawn")
-    train_images: int = knob(8, "nanofibres: training images", low=1)
-    test_images: int = knob(16, "nanofibres: test images, half of them free of anomalies", low=2)
-    image_size: int = knob(256, "nanofibres: height and width of an image, pixels", low=64)
+    normal_class: int = knob(0, "one_class_normal: the class that trains", low=0, high=1_000_000)
+    anomalous_class: int = knob(
+        0, "one_class_anomalous: the class that does not train", low=0, high=1_000_000
+    )
+    seed: int = knob(0, "nanofibres: which images are drawn", low=0, high=2**31 - 1)
+    train_images: int = knob(8, "nanofibres: training images", low=1, high=10_000)
+    test_images: int = knob(
+        16, "nanofibres: test images, half of them free of anomalies", low=2, high=10_000
+    )
+    image_size: int = knob(
+        256, "nanofibres: height and width of an image, pixels", low=64, high=16_384
+    )
 
 
 class ModelSettings(Section):
     """Networks: `config.model`."""
 
-    width: float = knob(1.0, "multiplies every channel count of the thesis' tables", low=0.001)
-    latent_dim: int = knob(256, "length of the latent z", low=1)
+    width: float = knob(
+        1.0, "multiplies every channel count of the thesis' tables", low=0.001, high=64
+    )
+    latent_dim: int = knob(256, "length of the latent z", low=1, high=65_536)
     leaky_slope: float = knob(0.2, "slope of the leaky ReLU below zero", low=0, high=1)
     bn_momentum: float = knob(
         0.8, "batch norm: running = momentum · running + (1 − momentum) · batch", low=0, high=1
@@ -104,7 +154,7 @@ class ModelSettings(Section):
     form: str = knob(
         ABSENT, "of the autoencoder", choices=("undercomplete", "regularised", "denoising")
     )
-    components: int = knob(ABSENT, "Gaussians in the mixture", low=1)
+    components: int = knob(ABSENT, "Gaussians in the mixture", low=1, high=1_024)
 
 
 class OptimSettings(Section):
@@ -117,11 +167,13 @@ class OptimSettings(Section):
 class TrainSettings(Section):
     """Training: `config.train`."""
 
-    batch_size: int = knob(64, "patches per batch", low=2)
-    epochs: int = knob(50, "of the first phase", low=0)
-    encoder_epochs: int = knob(ABSENT, "of the phase `encoder`", low=0, older_of={"anogan": 0})
-    return_epochs: int = knob(ABSENT, "of the phase `return`", low=0)
-    density_epochs: int = knob(ABSENT, "of the phase `density`", low=0)
+    batch_size: int = knob(64, "patches per batch", low=2, high=65_536)
+    epochs: int = knob(50, "of the first phase", low=0, high=_MOST_STEPS)
+    encoder_epochs: int = knob(
+        ABSENT, "of the phase `encoder`", low=0, high=_MOST_STEPS, older_of={"anogan": 0}
+    )
+    return_epochs: int = knob(ABSENT, "of the phase `return`", low=0, high=_MOST_STEPS)
+    density_epochs: int = knob(ABSENT, "of the phase `density`", low=0, high=_MOST_STEPS)
     ema: float = knob(
         0.999, "decay of the average of the weights used at test time", low=0, high=0.9999999
     )
@@ -133,15 +185,32 @@ class TrainSettings(Section):
         high=1,
         older=1 / 9,
     )
-    log_every: int = knob(100, "steps between lines of the log", low=1, changeable=True)
-    image_every: int = knob(
-        1_000, "steps between sample images in TensorBoard", low=1, changeable=True
+    log_every: int = knob(
+        100, "steps between lines of the log", low=1, high=_MOST_STEPS, changeable=True
     )
-    checkpoint_every: int = knob(1_000, "steps between checkpoints", low=1, changeable=True)
+    image_every: int = knob(
+        1_000,
+        "steps between sample images in TensorBoard",
+        low=1,
+        high=_MOST_STEPS,
+        changeable=True,
+    )
+    checkpoint_every: int = knob(
+        1_000, "steps between checkpoints", low=1, high=_MOST_STEPS, changeable=True
+    )
+    checkpoint_minutes: float = knob(
+        10.0,
+        "a checkpoint also when so much time has passed since the last; 0: by steps alone",
+        low=0,
+        high=1e6,
+        changeable=True,
+        older=10.0,
+    )
     validate_every: int = knob(
         1_000,
         "steps between validations on held-out normal images; 0: never",
         low=0,
+        high=_MOST_STEPS,
         changeable=True,
     )
     validation: str = knob(
@@ -166,10 +235,17 @@ class ScoreSettings(Section):
         older="ema",
     )
     member: int = knob(
-        -1, "which member of the population scores; -1: the mean of all members", low=-1, older=-1
+        -1,
+        "which member of the population scores; -1: the mean of all members",
+        low=-1,
+        high=1_000_000,
+        older=-1,
     )
     stride: int = knob(
-        16, "pixels between tiles, or between the patches that a map is blended of", low=1
+        16,
+        "pixels between tiles, or between the patches that a map is blended of",
+        low=1,
+        high=65_536,
     )
     flips: bool = knob(
         False,
@@ -177,7 +253,11 @@ class ScoreSettings(Section):
         older=False,
     )
     window: int = knob(
-        0, "convolutional systems: pixels that are mapped at once; 0: by patches", low=0, older=0
+        0,
+        "convolutional systems: pixels that are mapped at once; 0: by patches",
+        low=0,
+        high=65_536,
+        older=0,
     )
     smoothing: float = knob(
         8.0, "σ in pixels of a Gaussian filter over maps", low=0, high=100, older=0.0
@@ -188,8 +268,10 @@ class ScoreSettings(Section):
         choices=("max", "mean"),
         older="max",
     )
-    min_area: int = knob(20, "pixels of the smallest defect", low=1, older=20)
-    chunk: int = knob(0, "patches per call and device, bounds memory; 0: by backend", low=0)
+    min_area: int = knob(20, "pixels of the smallest defect", low=1, high=2**31 - 1, older=20)
+    chunk: int = knob(
+        0, "patches per call and device, bounds memory; 0: by backend", low=0, high=2**20
+    )
     threshold_rule: str = knob(
         "normal_quantile",
         "from held-out normal scores, or (transductive) a quantile of the *test* scores",
@@ -202,10 +284,11 @@ class ScoreSettings(Section):
         0.05, "false positives among the pixels of a map: how far outlines reach", low=0.0, high=1.0
     )
     nm_per_pixel: float | None = knob(
-        None, "scale of new images; unset: as the microscope's tags say", low=1e-6, older=None
-    )
-    data_bar: int = knob(
-        0, "rows at the bottom left out of what is scored; -1: by the tags", low=-1, older=0
+        None,
+        "scale of new images; unset: as the microscope's tags say",
+        low=1e-6,
+        high=1e9,
+        older=None,
     )
     reconstruction_weight: float = knob(
         ABSENT, "weight of the residual in the score", low=0.0, high=1.0
@@ -225,8 +308,12 @@ class EvalSettings(Section):
     )
     checkpoint: str = knob("newest", "or best, by train.validation", choices=("newest", "best"))
     purpose: str | None = knob(None, "nanotwice: why, for the ledger of looks", older=None)
-    max_items: int = knob(0, "score a seeded subset of the items (pixel: images); 0: all", low=0)
-    max_holdout_items: int = knob(0, "the same for the held-out normal patches; 0: all", low=0)
+    max_items: int = knob(
+        0, "score a seeded subset of the items (pixel: images); 0: all", low=0, high=2**31 - 1
+    )
+    max_holdout_items: int = knob(
+        0, "the same for the held-out normal patches; 0: all", low=0, high=2**31 - 1
+    )
 
 
 class LossSettings(Section):
@@ -249,8 +336,8 @@ class LossSettings(Section):
         ABSENT, "of residuals: sum over pixels (thesis) or mean (papers)", choices=("sum", "mean")
     )
     reconstruction: str = knob(ABSENT, "distance of images", choices=_RESIDUALS)
-    critic_updates: int = knob(ABSENT, "discriminator updates per step", low=1)
-    generator_updates: int = knob(ABSENT, "generator updates per step", low=1)
+    critic_updates: int = knob(ABSENT, "discriminator updates per step", low=1, high=100)
+    generator_updates: int = knob(ABSENT, "generator updates per step", low=1, high=100)
     margin: float = knob(ABSENT, "m of equation 3.7, an energy", low=0)
     clip: float = knob(ABSENT, "wgan: largest absolute weight of the discriminator", low=0)
     penalty: float = knob(ABSENT, "wgan_gp: λ, weight of the gradient penalty", low=0, traced=True)
@@ -283,7 +370,9 @@ class SearchSettings(Section):
         choices=("published", "annealed", "encoder"),
         older="published",
     )
-    steps: int | None = knob(ABSENT, "most evaluations of the gradient; unset: the recipe's", low=0)
+    steps: int | None = knob(
+        ABSENT, "most evaluations of the gradient; unset: the recipe's", low=0, high=1_000_000
+    )
     lr: float | None = knob(ABSENT, "of Adam; unset: the recipe's", low=0, high=10)
     tolerance: float | None = knob(
         ABSENT,
@@ -292,11 +381,17 @@ class SearchSettings(Section):
         high=1,
         older=None,
     )
-    restarts: int = knob(ABSENT, "further starts from N(0, I); the best end counts", low=0, older=0)
+    restarts: int = knob(
+        ABSENT, "further starts from N(0, I); the best end counts", low=0, high=1_000, older=0
+    )
     weight: float = knob(ABSENT, "λ, weight of the discrimination term", low=0, high=1)
     discrimination: str = knob(ABSENT, "what λ weighs", choices=("features", "cross_entropy"))
     together: int = knob(
-        ABSENT, "latents that move at once, bounds memory; 0: by backend", low=0, older=0
+        ABSENT,
+        "latents that move at once, bounds memory; 0: by backend",
+        low=0,
+        high=2**20,
+        older=0,
     )
     precision: str = knob(
         ABSENT,
@@ -309,10 +404,10 @@ class SearchSettings(Section):
 class SpliceSettings(Section):
     """How often each source of synthetic anomalies is spliced into a batch: `config.splices`."""
 
-    cutpaste: float = knob(ABSENT, "parts of other images", low=0)
-    texture: float = knob(ABSENT, "random fields", low=0)
-    generated: float = knob(ABSENT, "what a generator makes; 0: no generator", low=0)
-    sheet: float = knob(ABSENT, "random fields behind what is brighter", low=0, older=0.0)
+    cutpaste: float = knob(ABSENT, "parts of other images", low=0, high=1e6)
+    texture: float = knob(ABSENT, "random fields", low=0, high=1e6)
+    generated: float = knob(ABSENT, "what a generator makes; 0: no generator", low=0, high=1e6)
+    sheet: float = knob(ABSENT, "random fields behind what is brighter", low=0, high=1e6, older=0.0)
 
 
 RATE = knob(ABSENT, "learning rate of the net", kind=float, low=0, high=10, traced=True)

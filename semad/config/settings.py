@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from semad.config.knob import ABSENT, Knob
+from semad.config.knob import ABSENT, Knob, shown
 from semad.config.schema import RATE, SECTIONS, TRICKS, Settings
 from semad.errors import UserError
 
@@ -88,13 +88,16 @@ def resolve(config: ml_collections.ConfigDict | Mapping[str, Any]) -> Settings:
       UserError: for a key that does not exist, one that is missing, or a value out of place, with
         what would be right.
     """
-    values = flatten(config)
-    method = values.get("method", "")
+    try:
+        values = flatten(config)
+    except RecursionError as error:
+        raise UserError("the config is nested without an end; start from configs/") from error
+    method = str(values.get("method", ""))
     checked: dict[str, Any] = {}
     for key, value in values.items():
         row = row_of(key)
         if row is None:
-            raise UserError(f"unknown config key {key!r}; docs/configs.md lists all")
+            raise UserError(f"unknown config key {shown(key)}; docs/configs.md lists all")
         checked[key] = row.check(key, value, method)
     for key, row in rows():
         if row.default is not ABSENT and key not in checked:
@@ -137,12 +140,12 @@ def trick_combinations(tricks: str) -> list[str]:
     for name in chosen:
         if name not in TRICKS:
             raise UserError(
-                f"config.population.tricks has {name!r}; it must be all, or a list of: "
+                f"config.population.tricks has {shown(name)}; it must be all, or a list of: "
                 + ", ".join(TRICKS)
             )
     if not chosen or len(set(chosen)) < len(chosen):
         raise UserError(
-            f"config.population.tricks is {tricks!r}; name every combination once, or none"
+            f"config.population.tricks is {shown(tricks)}; name every combination once, or none"
         )
     return chosen
 

@@ -1,21 +1,22 @@
-"""What a microscope's maker wrote beside the pixels: the scale, and where the data bar begins.
-
-FEI/Thermo (TIFF tags 34680 and 34682) and Zeiss (34118) are decoded by tifffile; Hitachi writes a
-text file beside the image (its keys are described in Gwyddion's user guide).
-"""
+"""What a microscope's maker wrote in or beside a file: the scale, and where the data bar begins."""
 
 import codecs
-import configparser
-import math
-from collections.abc import Mapping
+import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tifffile
 
-# µ is written as the micro sign or as the Greek letter.
-_NM = {"m": 1e9, "cm": 1e7, "mm": 1e6, "µm": 1e3, "μm": 1e3, "um": 1e3, "nm": 1.0, "pm": 1e-3}
-_SQUARE = 0.01  # by how much a pixel's sides may differ
+from semad.data import scales
+from semad.data.scales import Scale
+
+_NOT_UNDERSTOOD = "its scale is not understood"
+_LONGEST = 2**20  # bytes of a maker's text; longer ones are none
+_FEI, _ZEISS, _TESCAN, _THERMO = (34680, 34682), 34118, 50431, 34683
+# Makers whose tags hold a scale that is not read.
+_OTHERS = {33560: "Olympus", 33471: "Olympus", 37706: "TVIPS", 65009: "Gatan"}
+_ENDINGS = (".txt", ".hdr", ".xml")
+_NAMES_A_SCALE = re.compile(r"pixel\W?_?size|pixel\W?width|micron|nm/pixel", re.I)
 
 
 class Microscope(NamedTuple):
@@ -24,71 +25,113 @@ class Microscope(NamedTuple):
     Attributes:
       nm_per_pixel: the side of a pixel, in nm.
       image_rows: rows above the data bar.
+      cautions: names of a scale that was seen and not understood.
     """
 
     nm_per_pixel: float | None = None
     image_rows: int | None = None
+    cautions: tuple[str, ...] = ()
 
 
-def read_tags(path: Path) -> Microscope:
-    """Reads what the maker wrote; whatever is missing or malformed is None.
+def read_microscope(
+    path: Path, size: tuple[int, int], pages: tuple[tifffile.TiffPage, ...] = ()
+) -> Microscope:
+    """Reads what the maker wrote.
 
     A resolution in dots per inch is for printers, no scale, and is not read.
+
+    Args:
+      path: the image; text files beside it are read too.
+      size: (width, height) of the image as stored.
+      pages: of a TIFF, the image's and the file's first one, which may hold the tags of all.
     """
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            if fei := tiff.fei_metadata:
-                return _fei(fei, tiff.pages[0].shape[0])
-            if zeiss := tiff.sem_metadata:
-                return _zeiss(zeiss)
-    except Exception:  # noqa: S110 - on a damaged file anything; reading the image will say it
-        pass
-    return _hitachi(path)
+    known = []
+    for page in pages:
+        try:
+            known += _of_page(page, size)
+        except Exception:  # of damaged tags tifffile raises nearly anything
+            known.append(Scale(seen="damaged tags"))
+    known += [_of_text(file, size) for file in sidecars(path)]
+    nm = next((scale.nm_per_pixel for scale in known if scale.nm_per_pixel), None)
+    rows = next((scale.image_rows for scale in known if scale.image_rows), None)
+    texts = (" ".join(scale.seen.split()) for scale in known if nm is None)
+    seen = dict.fromkeys(text for text in texts if text)
+    return Microscope(nm, rows, tuple(f"{_NOT_UNDERSTOOD}: {text}" for text in seen))
 
 
-def _fei(tags: Mapping[str, Any], rows: int) -> Microscope:
-    sections = (tags.get(name) or {} for name in ("Scan", "EScan", "IScan"))
-    scan = next((section for section in sections if "PixelWidth" in section), {})
-    width, height = (_positive(scan.get(f"Pixel{side}")) for side in ("Width", "Height"))
-    if width and height and abs(width / height - 1) > _SQUARE:
-        width = None  # an area in square pixels would be wrong
-    above = _positive(tags.get("Image", {}).get("ResolutionY"))
-    bar = _positive(tags.get("PrivateFei", {}).get("DatabarHeight"))
-    # The pixels with the bar are as many rows as the file has; or only the bar's height is known.
-    image_rows = int(above) if above and above <= rows else int(rows - bar) if bar else None
-    return Microscope(width and width * _NM["m"], image_rows)
+def sidecars(image: Path) -> list[Path]:
+    """The text files that belong to an image by their name: `a.txt`, `a.tif.xml`, `a-tif.hdr`."""
+    extension = image.suffix[1:]
+    stems = (image.stem, image.name, f"{image.stem}-{extension}")
+    names = [
+        f"{stem}{cased}"
+        for ending in _ENDINGS
+        for stem in stems
+        for cased in (ending, ending.upper(), f".{ending[1:].title()}")
+    ]
+    found = [image.with_name(name) for name in names]
+    return [path for path in found if path != image and path.is_file()]
 
 
-def _zeiss(tags: Mapping[str, Any]) -> Microscope:
-    # Not ap_pixel_size, which counts the pixels of the screen and not those of the stored image.
-    entry = tags.get("ap_image_pixel_size", ())
-    if len(entry) == 3 and _positive(entry[1]) and entry[2] in _NM:
-        # Zeiss draws its data bar into the picture, so no tag says where it begins.
-        return Microscope(entry[1] * _NM[entry[2]], None)
-    return Microscope()
+def _of_page(page: tifffile.TiffPage, size: tuple[int, int]) -> list[Scale]:
+    known = []
+    rows = size[1]
+    for code in (*_FEI, _ZEISS, _TESCAN, _THERMO):
+        if code not in page.tags or page.tags[code].count > _LONGEST:
+            continue
+        value = page.tags[code].value
+        if code in _FEI and isinstance(value, dict):
+            known.append(scales.fei(value, rows))
+        elif code == _ZEISS and isinstance(value, dict):
+            known.append(scales.zeiss(value))
+        elif code == _TESCAN:
+            known.append(scales.tescan(_text(value), rows))
+        elif code == _THERMO:
+            known.append(scales.thermo(_text(value), rows))
+    description = page.description[:_LONGEST]
+    if description.startswith(("ImageJ=", "SCIFIO=")):
+        known.append(scales.imagej(description, (_per_unit(page, 282), _per_unit(page, 283))))
+    elif description.rstrip().endswith("OME>"):
+        known.append(scales.ome(description))
+    known += [
+        Scale(seen=f"tags of {maker}") for code, maker in _OTHERS.items() if code in page.tags
+    ]
+    return known
 
 
-def _hitachi(path: Path) -> Microscope:
-    """`<name>.txt` beside the image: a section [SemImageFile] with PixelSize in nm."""
-    names = (path.with_suffix(ending) for ending in (".txt", ".TXT"))
-    beside = next((path for path in names if path.is_file()), None)
-    if beside is None:
-        return Microscope()
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        content = beside.read_bytes()
-        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace")
-        parser.read_string(text)
-        size = _positive(parser.get("SemImageFile", "PixelSize").split()[0])
-    except (configparser.Error, OSError, IndexError):
-        return Microscope()
-    return Microscope(size, None)
-
-
-def _positive(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
+def _per_unit(page: tifffile.TiffPage, code: int) -> float | None:
+    value = page.tags.valueof(code)
+    if not isinstance(value, tuple) or len(value) != 2 or not value[1]:
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return scales.positive(value[0] / value[1])
+
+
+def _of_text(path: Path, size: tuple[int, int]) -> Scale:
+    try:
+        if path.stat().st_size > _LONGEST:
+            return Scale()
+        text = _text(path.read_bytes())
+    except OSError as error:
+        return Scale(seen=f"{path.name} cannot be read: {error.strerror}")
+    if "[SemImageFile]" in text:
+        return scales.hitachi(text, size)
+    if re.search(r"^\$CM_|^\$\$?SM_", text, re.M):
+        return scales.jeol(text, size)
+    if "PixelSizeX" in text or "[MAIN]" in text:
+        return scales.tescan(text, size[1])
+    match = _NAMES_A_SCALE.search(text)
+    return Scale(seen=f"{match[0]} in {path.suffix} beside it") if match else Scale()
+
+
+def _text(value: object) -> str:
+    """Text of a tag or file in any of the encodings that makers use."""
+    if not isinstance(value, bytes):
+        return value if isinstance(value, str) else ""
+    if value.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return value.decode("utf-16", errors="replace")
+    if value[1:40:2].count(0) > 10:
+        return value.decode("utf-16-le", errors="replace")
+    try:
+        return value.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return value.decode("cp1252", errors="replace")

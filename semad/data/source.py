@@ -25,6 +25,8 @@ class Source(NamedTuple):
         patch each (the one-vs-rest sets).
       oriented: True when a flipped image would no longer be of its class (digits, clothes), so
         that flips must not augment it.
+      bit_depth: that all files were read with; 0 where there are none, or they are 8 bits deep.
+      cautions: what a reader of results should know of the data, in plain sentences.
     """
 
     name: str
@@ -36,3 +38,5 @@ class Source(NamedTuple):
     test_ids: Sequence[str]
     micrographs: bool
     oriented: bool
+    bit_depth: int = 0
+    cautions: tuple[str, ...] = ()

@@ -13,18 +13,26 @@ from semad.metrics import pixels
 from semad.metrics.statistics import BinnedScores, ComparedSystem, bin_scores, from_bins
 from semad.scoring.baselines import BASELINES
 from semad.scoring.thresholds import threshold
+from semad.utils.arrays import read_arrays
+from semad.utils.sealed import damage
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """The metrics.json of an evaluation.
 
     Raises:
-      UserError: when it is not there.
+      UserError: when it is not there, or is not as it was written.
     """
     path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(f"{folder}: no evaluation here (metrics.json is missing)")
-    return json.loads(path.read_text())
+    try:
+        why, stored = damage(folder), json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        why, stored = f"metrics.json is damaged ({error})", None
+    if why or not isinstance(stored, dict):
+        raise UserError(f"{folder}: {why or 'metrics.json is damaged'}; evaluate again")
+    return stored
 
 
 def read_variants(folder: Path) -> list[ComparedSystem]:
@@ -34,7 +42,7 @@ def read_variants(folder: Path) -> list[ComparedSystem]:
       folder: `evaluation/<protocol>` of a run.
 
     Raises:
-      UserError: when there is no evaluation.
+      UserError: when there is no evaluation, or it is damaged.
     """
     result = read_metrics(folder)
     members, name = result.get("members", [result]), result["score"]
@@ -43,12 +51,11 @@ def read_variants(folder: Path) -> list[ComparedSystem]:
         counts = pixels.load(folder / "scores.npz")
         binned = [_of_counts(counts[str(i)], limit) for i, limit in enumerate(limits)]
     else:
-        with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-            scores, places = np.atleast_2d(arrays[f"score/{name}"]), _places(arrays)
-            binned = [
-                bin_scores(values, *places, limit)
-                for values, limit in zip(scores, limits, strict=True)
-            ]
+        arrays = read_arrays(folder / "scores.npz")
+        scores, places = np.atleast_2d(arrays[f"score/{name}"]), _places(arrays)
+        binned = [
+            bin_scores(values, *places, limit) for values, limit in zip(scores, limits, strict=True)
+        ]
     by_variant: dict[str, list[BinnedScores]] = {}
     for member, binned_scores in zip(members, binned, strict=True):
         by_variant.setdefault(variant(member), []).append(binned_scores)
@@ -59,7 +66,7 @@ def read_baselines(folder: Path) -> list[ComparedSystem]:
     """A system per baseline, on the same test data and at the same threshold rule.
 
     Raises:
-      UserError: when there is no evaluation.
+      UserError: when there is no evaluation, or it is damaged.
     """
     result = read_metrics(folder)
     if result["protocol"] == "pixel":
@@ -71,14 +78,12 @@ def read_baselines(folder: Path) -> list[ComparedSystem]:
         ]
     settings = result["config"]["score"]
     rule = settings["threshold_rule"], settings["threshold_rate"]
-    with np.load(folder / "scores.npz", allow_pickle=False) as arrays:
-        entries, places = [], _places(arrays)
-        for name in BASELINES:
-            scores, normal = (
-                arrays[f"{prefix}/{name}"] for prefix in ("baseline", "holdout_baseline")
-            )
-            binned_scores = bin_scores(scores, *places, threshold(*rule, normal, scores))
-            entries.append(ComparedSystem(_title(name), [binned_scores], fixed=True))
+    arrays = read_arrays(folder / "scores.npz")
+    entries, places = [], _places(arrays)
+    for name in BASELINES:
+        scores, normal = (arrays[f"{prefix}/{name}"] for prefix in ("baseline", "holdout_baseline"))
+        binned_scores = bin_scores(scores, *places, threshold(*rule, normal, scores))
+        entries.append(ComparedSystem(_title(name), [binned_scores], fixed=True))
     return entries
 
 

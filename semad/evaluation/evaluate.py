@@ -16,16 +16,22 @@ from semad.evaluation.items import choose_items, evaluate_items
 from semad.evaluation.pixel_files import PixelFiles
 from semad.evaluation.pixels import evaluate_pixels
 from semad.evaluation.protocols import resolve_protocol
+from semad.run.history import load_history
 from semad.run.prepare import Run
 from semad.run.system import check_stride, scoring_state, with_settings
+from semad.run.workdir import newest_step
 from semad.scoring.unfinished import Unfinished
 from semad.selection.select import apply_selection, select
 from semad.selection.validator import SMOOTHINGS
-from semad.training.logs import training_seconds
+from semad.training.health import ailments
+from semad.training.logs import read_log, training_seconds
 from semad.training.validation import reconstruction_spread
 from semad.types import TrainState
-from semad.utils.files import new_folder, write_text
+from semad.utils.files import check_no_link, new_folder, write_text
+from semad.utils.sealed import write_manifest
 from semad.utils.versions import checksum, versions
+
+METRICS_FILE = "metrics.json"
 
 
 def protocol_of(run: Run) -> str:
@@ -71,20 +77,21 @@ def evaluate(
 
     Raises:
       UserError: when the data does not suit the protocol.
+      CannotWrite: on a full disk and the like; no half-written results are left.
     """
     start = time.perf_counter()
     output = output or workdir
     protocol = protocol_of(run)
-    selection = _select(run, state, protocol)
-    if selection:
-        chosen = apply_selection(run.settings, selection)
-        run = run._replace(system=with_settings(run.system, chosen))
     data = checksum_of_test_data(run.source)
-    unfinished = Unfinished(
-        output / "evaluation" / f".{protocol}.unfinished", _origin(run, state, data)
-    )
+    parent = output / "evaluation"
+    check_no_link(parent)
+    unfinished = Unfinished(parent / f".{protocol}.unfinished", _origin(run, state, data))
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
-    with new_folder(output / "evaluation" / protocol) as folder:
+    with new_folder(parent / protocol) as folder:
+        selection = _select(run, state, protocol, unfinished)
+        if selection:
+            chosen = apply_selection(run.settings, selection)
+            run = run._replace(system=with_settings(run.system, chosen))
         if protocol == "pixel":
             metrics = evaluate_pixels(run, state, PixelFiles(folder), unfinished)
         else:
@@ -102,11 +109,15 @@ def evaluate(
             "reconstruction_spread": _spread(run, state),
             "seconds": round(time.perf_counter() - start, 2),
             "training_seconds": training_seconds(workdir),
+            "history": load_history(workdir),
+            "cautions": [*run.source.cautions, *_cautions(run, workdir, state)],
+            "health": [ailment.sentence for ailment in ailments(read_log(workdir))],
             "test_data_sha256": data,
             "versions": versions(),
             "config": nest(flatten(run.settings)),
         }
-        write_text(folder / "metrics.json", json.dumps(result, indent=2) + "\n")
+        write_text(folder / METRICS_FILE, json.dumps(result, indent=2) + "\n")
+        write_manifest(folder)
     unfinished.remove()
     if ledger:
         ledgers.note(result, ledger)
@@ -144,10 +155,20 @@ def _spread(run: Run, state: TrainState) -> list[float] | None:
     return [float(f"{value:.4g}") for value in values]
 
 
-def _select(run: Run, state: TrainState, protocol: str) -> dict[str, Any] | None:
+def _cautions(run: Run, workdir: Path, state: TrainState) -> list[str]:
+    """Says when it is not the newest checkpoint that is evaluated, and nobody asked for another."""
+    step, newest = int(state.step[0]), newest_step(workdir)
+    if run.settings.eval.checkpoint != "newest" or newest is None or step >= newest:
+        return []
+    return [f"Of step {step}, though there is a checkpoint of step {newest}."]
+
+
+def _select(
+    run: Run, state: TrainState, protocol: str, unfinished: Unfinished
+) -> dict[str, Any] | None:
     """What `config.select` chooses, for all members by the first; only maps can be smoothed."""
     if run.settings.select == "none":
         return None
     member = scoring_state(run.system, state, 0)
     smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]
-    return select(run.system, member, run.holdout.images, smoothings)
+    return select(run.system, member, run.holdout.images, smoothings, unfinished)

@@ -10,6 +10,7 @@ from semad.evaluation.items import SHOWN, ItemEvaluation
 from semad.metrics.pixels import Curve
 from semad.run.prepare import Run
 from semad.scoring.items import cut_items
+from semad.utils.arrays import write_arrays
 
 
 def write_items(folder: Path, run: Run, evaluated: ItemEvaluation) -> None:
@@ -41,7 +42,7 @@ def write_scores(folder: Path, run: Run, evaluated: ItemEvaluation) -> None:
         ("holdout_baseline", evaluated.holdout_baselines),
     ):
         arrays |= {f"{prefix}/{name}": values for name, values in scores.items()}
-    np.savez_compressed(folder / "scores.npz", allow_pickle=False, **arrays)
+    write_arrays(folder / "scores.npz", arrays)
 
 
 def _draw_curves(folder: Path, run: Run, evaluated: ItemEvaluation) -> None:

@@ -11,6 +11,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from semad.errors import CannotWrite
+from semad.utils.files import append_line
+
 _log = logging.getLogger("semad")
 
 _UNSTATED = "not stated"
@@ -35,7 +38,6 @@ def note(result: dict[str, Any], path: Path) -> None:
         "config": config,
     }
     try:
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
+        append_line(path, json.dumps(line))
+    except CannotWrite as error:
         _log.warning("this look is not in the ledger, which cannot be written (%s)", error)

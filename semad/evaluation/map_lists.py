@@ -1,13 +1,14 @@
-"""The maps of many images, by score, made so that a stop in the middle loses little."""
+"""The maps of many images, by score."""
+
+from functools import partial
 
 import numpy as np
-from tqdm import tqdm
 
 from semad.run.prepare import Run
 from semad.scoring.batched import Scorer, ScoringState
-from semad.scoring.maps import QUICKER, Maps, map_images
-from semad.scoring.unfinished import Block, Unfinished
-from semad.utils.eta import EtaWarning
+from semad.scoring.kept_maps import map_and_keep
+from semad.scoring.maps import Maps, map_images
+from semad.scoring.unfinished import Unfinished
 
 MapLists = dict[str, list[np.ndarray]]
 """Score name -> a map (H, W) per image."""
@@ -31,40 +32,11 @@ def map_all(
       label: for the progress bar, and for what is kept.
       unfinished: keeps the maps so far, and has what an earlier call kept.
     """
-    blocks = unfinished.read(label)
-    number, mapped = len(blocks), [maps for block in blocks for maps in _from_block(block)]
-    maps = map_images(
-        scorer,
-        member,
-        images[len(mapped) :],
-        run.system.scoring.tiling,
-        smoothing=run.settings.score.smoothing,
+    smoothing = run.settings.score.smoothing
+    mapper = partial(
+        map_images, scorer, member, tiling=run.system.scoring.tiling, smoothing=smoothing
     )
-    eta, saved = EtaWarning(label, len(images), QUICKER), len(mapped)
-    for image_maps in tqdm(maps, label, len(images) - saved, unit="image", leave=False):
-        mapped.append(image_maps)
-        eta.tick(len(mapped))
-        if unfinished.due():
-            unfinished.append(label, number, _block(mapped[saved:]))
-            number, saved = number + 1, len(mapped)
-    return stack(mapped)
-
-
-def _block(maps: list[Maps]) -> Block:
-    """The maps of some images as arrays `<number>/<score>`."""
-    return {
-        f"{i}/{name}": values
-        for i, image_maps in enumerate(maps)
-        for name, values in image_maps.items()
-    }
-
-
-def _from_block(block: Block) -> list[Maps]:
-    maps: dict[int, Maps] = {}
-    for key, values in block.items():
-        number, _, name = key.partition("/")
-        maps.setdefault(int(number), {})[name] = values
-    return [maps[number] for number in range(len(maps))]
+    return stack(map_and_keep(mapper, images, label, unfinished))
 
 
 def stack(maps: list[Maps]) -> MapLists:

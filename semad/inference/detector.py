@@ -5,38 +5,46 @@ outlier detectors have it the other way round; what is shared with a classifier 
 (`decision_function` above 0 is class 1) makes `roc_auc` and the like come out right.
 """
 
+import copy
+import hashlib
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
 from semad import pipeline
 from semad.config.schema import Settings
-from semad.config.settings import resolve, with_values
+from semad.config.settings import changeable, flatten, resolve, with_values
 from semad.data import patches
 from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.patches import Holdout
 from semad.errors import UserError
+from semad.run.history import load_history
 from semad.run.population import members_in_use
-from semad.run.prepare import prepare
+from semad.run.prepare import Run, prepare
 from semad.run.system import System, build, check_stride, scoring_state, with_settings
 from semad.run.workdir import load_holdout
 from semad.run.workdir import restore as restore_state
 from semad.scoring.batched import check_finite, ensemble, make_scorer, over_devices
+from semad.scoring.kept_maps import map_and_keep
 from semad.scoring.maps import map_images
 from semad.scoring.regions import image_score, segment
 from semad.scoring.thresholds import Rates, Thresholds, calibrate
+from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.selection.select import apply_selection, select
 from semad.types import Method, TrainState
+from semad.utils.backend import in_float32
 from semad.utils.cache import load_cached, store_cached
+from semad.utils.versions import checksum
 
 
 class Detector(BaseEstimator):
@@ -46,7 +54,9 @@ class Detector(BaseEstimator):
       config: such as `semad.configs.bigan.get_config("small")`; its data part matters for patches
         only. All that scoring depends on is in `config.score`.
       workdir: keeps the run as `main.py` would, so that `semad.load` and `main.py --mode score`
-        work on it, and a stopped `fit` goes on; None trains in a temporary folder.
+        work on it, and a stopped `fit` goes on; None trains in a temporary folder. Clones, as
+        cross-validation makes them, train in `<workdir>/clones/`, in a folder for each config and
+        each set of training images.
 
     Attributes:
       system_: the system that scores, with the choice of `config.select` made.
@@ -55,6 +65,7 @@ class Detector(BaseEstimator):
       selection_: that choice, see `semad.selection.select`; None where there was none to make.
       holdout_: normal images that training did not see, (H, W, C) each.
       holdout_part_: of a whole image that each of them is.
+      workdir_: of the run that was trained or loaded; None where it was temporary.
     """
 
     def __init__(
@@ -76,6 +87,34 @@ class Detector(BaseEstimator):
         tags.target_tags.required = False
         return tags
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments and, once trained, the workdir, which is read again when unpickled.
+
+        Raises:
+          TypeError: for a detector that was trained without a workdir.
+        """
+        if "members_" not in self.__dict__:
+            return super().__getstate__()
+        if self.workdir_ is None:
+            raise TypeError(
+                "a Detector that was trained without a workdir cannot be pickled, since its "
+                "networks are compiled functions; give it one, Detector(config, workdir), and keep "
+                "that folder, or call semad.load(workdir) where it is needed"
+            )
+        trained = self.workdir_.resolve(), flatten(self._asked)
+        return {"config": self.config, "workdir": self.workdir, "_trained": trained}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Reads a trained one from its workdir.
+
+        Raises:
+          UserError: when the workdir is no longer there.
+        """
+        if trained := state.pop("_trained", None):
+            self.__dict__ |= load(*trained).__dict__
+        super().__setstate__(state)
+
+    @in_float32
     def fit(self, X: Images, y: np.ndarray | None = None) -> "Detector":
         """Trains on normal images.
 
@@ -93,6 +132,10 @@ class Detector(BaseEstimator):
         settings = resolve(self.config)
         images = from_arrays(X, settings.data.channels)
         if y is not None:
+            if np.shape(y) != (len(images),):
+                raise ValueError(
+                    f"y has the shape {np.shape(y)} for {len(images)} images; give a class for each"
+                )
             images = [image for image, label in zip(images, y, strict=True) if label == 0]
             if not images:
                 raise ValueError("y has no image of class 0, so there is none to train on")
@@ -103,11 +146,31 @@ class Detector(BaseEstimator):
         system = build(with_values(settings, changes))
         check_makes_maps(system)  # before hours of training
         run = prepare(system, source)
+        workdir = self._workdir_of(run)
         with tempfile.TemporaryDirectory(prefix="semad-") as temporary:
-            state = pipeline.train(run, Path(self.workdir or temporary))
-        return self._adopt(system, state, run.holdout)
+            state = pipeline.train(run, workdir or Path(temporary))
+        return self._adopt(system, state, run.holdout, workdir)
 
-    def _adopt(self, system: System, state: TrainState, holdout: Holdout) -> "Detector":
+    def __sklearn_clone__(self) -> "Detector":
+        """An untrained copy that knows that it is one; see `workdir`."""
+        copied = type(self)(**copy.deepcopy(self.get_params(deep=False)))
+        copied._is_clone = True
+        return copied
+
+    def _workdir_of(self, run: Run) -> Path | None:
+        if self.workdir is None:
+            return None
+        if not getattr(self, "_is_clone", False):
+            return Path(self.workdir)
+        fixed = {key: value for key, value in flatten(run.settings).items() if not changeable(key)}
+        about = json.dumps([fixed, checksum(run.source.train)], sort_keys=True)
+        return Path(self.workdir) / "clones" / hashlib.sha256(about.encode()).hexdigest()[:16]
+
+    def _adopt(
+        self, system: System, state: TrainState, holdout: Holdout, workdir: Path | None
+    ) -> "Detector":
+        self.workdir_ = workdir
+        self._asked = system.settings
         in_use = members_in_use(system.members, system.settings.score.member)
         self.members_ = [scoring_state(system, state, number) for number in in_use]
         self.holdout_, self.holdout_part_ = holdout
@@ -117,6 +180,8 @@ class Detector(BaseEstimator):
             "steps": [int(state.step[number]) for number in in_use],
             "search": dict(system.settings.search),
         }
+        if workdir and (history := load_history(workdir)):
+            self._origin["history"] = history  # other rates lead to other weights of a step
         self.system_ = system
         self.selection_ = self._select(system)
         if self.selection_:
@@ -129,28 +194,48 @@ class Detector(BaseEstimator):
         if settings.select == "none":
             return None
         origin = self._origin | dict(settings.score)
-        if cached := load_cached(self.workdir, "selection", origin):
+        if cached := load_cached(self.workdir_, "selection", origin):
             if "practised" in cached:  # the key's name in older workdirs
                 cached["excluded_families"] = cached.pop("practised")
             return cached
-        selection = select(system, self.members_[0], self.holdout_)
-        store_cached(self.workdir, "selection", origin, selection)
+        unfinished = self._unfinished("selection", origin)
+        selection = select(system, self.members_[0], self.holdout_, unfinished=unfinished)
+        store_cached(self.workdir_, "selection", origin, selection)
+        unfinished.remove()
         return selection
 
     @cached_property
+    @in_float32
     def _calibrated(self) -> tuple[Thresholds, dict[str, Any]]:
         check_is_fitted(self, "members_")
         score = self.system_.settings.score
         origin = self._origin | dict(score)
-        if cached := load_cached(self.workdir, "calibration", origin):
+        if cached := load_cached(self.workdir_, "calibration", origin):
             return Thresholds(**cached["thresholds"]), cached["record"]
         rates = Rates(score.threshold_rate, score.pixel_rate)
-        maps = list(self._maps(self.holdout_, "mapping held-out normal images"))
+        unfinished, name = self._unfinished("calibration", origin), self.system_.scoring.score
+        kept = map_and_keep(
+            lambda images: ({name: values} for values in self._maps(images)),
+            self.holdout_,
+            "mapping held-out normal images",
+            unfinished,
+        )
+        maps = [values[name] for values in kept]
         scores = [image_score(values, score.pooling, score.min_area) for values in maps]
         thresholds, record = calibrate(maps, scores, rates, self.holdout_part_)
         content = {"thresholds": thresholds._asdict(), "record": record}
-        store_cached(self.workdir, "calibration", origin, content)
+        store_cached(self.workdir_, "calibration", origin, content)
+        unfinished.remove()
         return thresholds, record
+
+    def _unfinished(self, what: str, origin: dict[str, Any]) -> Unfinished:
+        """Keeps maps of held-out images, where there is a workdir that can be written to."""
+        if self.workdir_ is None:
+            return KEEP_NOTHING
+        leaves = jax.tree.leaves([member.weights for member in self.members_])
+        about = origin | {"weights": checksum([np.asarray(leaf) for leaf in leaves])}
+        folder = self.workdir_ / f".{what}.unfinished"
+        return Unfinished(folder, json.dumps(about, sort_keys=True), required=False)
 
     @property
     def settings_(self) -> Settings:
@@ -172,6 +257,7 @@ class Detector(BaseEstimator):
         """How the thresholds came about; see `semad.scoring.thresholds.calibrate`."""
         return self._calibrated[1]
 
+    @in_float32
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """A score for every pixel: float32 (H, W).
 
@@ -200,6 +286,7 @@ class Detector(BaseEstimator):
         settings = self.settings_.score
         return segment(values, score, self.thresholds_, settings.pooling, settings.min_area)
 
+    @in_float32
     def score_samples(self, X: Images) -> np.ndarray:
         """The anomaly score of each image: float64 (N,), higher is more anomalous.
 
@@ -222,7 +309,7 @@ class Detector(BaseEstimator):
         """int (N,): 1 where anomalous, at the threshold from held-out normal images, else 0."""
         return (self.decision_function(X) > 0).astype(int)
 
-    def _maps(self, images: list[np.ndarray], label: str = "") -> Iterator[np.ndarray]:
+    def _maps(self, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """Maps of the score that counts, of images (H, W, C)."""
         plan, size = self.system_.scoring, self.settings_.data.patch_size
         if all(image.shape[:2] == (size, size) for image in self.holdout_):
@@ -239,12 +326,12 @@ class Detector(BaseEstimator):
             smoothing=self.settings_.score.smoothing,
             names=(plan.score,),
         )
-        bar = tqdm(maps, label, len(images), unit="image", leave=False, disable=not label)
-        for values in bar:
+        for values in maps:
             check_finite(plan.score, values[plan.score])
             yield values[plan.score]
 
 
+@in_float32
 def load(workdir: str | Path, config: ml_collections.ConfigDict | None = None) -> Detector:
     """Restores a trained run; its data are not needed.
 
@@ -260,7 +347,8 @@ def load(workdir: str | Path, config: ml_collections.ConfigDict | None = None) -
     system = pipeline.stored_system(workdir, config)
     check_makes_maps(system)
     holdout = load_holdout(workdir)
-    return Detector(config, workdir)._adopt(system, restore_state(workdir, system), holdout)
+    state = restore_state(workdir, system)
+    return Detector(config, workdir)._adopt(system, state, holdout, workdir)
 
 
 def check_makes_maps(system: System) -> None:

@@ -18,6 +18,7 @@ from semad.scoring.items import score_items
 from semad.scoring.thresholds import conformal
 from semad.utils import backend
 from semad.utils.files import check_replaceable, new_folder, write_bytes, write_text
+from semad.utils.locks import folder_lock
 from semad.utils.versions import versions
 
 PLATFORMS = ("cpu", "cuda")
@@ -58,8 +59,14 @@ def export(detector: Detector, output: Path) -> Path:
       The folder.
 
     Raises:
-      UserError: when something else stands there, or maps are not made by patches.
+      UserError: when something else stands there, another process writes there, or maps are not
+        made by patches.
     """
+    with folder_lock(output, "export"):
+        return _export(detector, output)
+
+
+def _export(detector: Detector, output: Path) -> Path:
     check_replaceable(output, ABOUT)
     if detector.method_.convolutional and detector.settings_.score.window:
         raise UserError(

@@ -1,42 +1,64 @@
 """`--mode score`: a folder of micrographs in, scores, maps, masks and measured defects out."""
 
+import errno
 import logging
 import time
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import tifffile
-from PIL import Image
+import jax
+import psutil
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from semad.data.images import read_image
-from semad.data.microscope import Microscope, read_tags
-from semad.errors import UserError
+from semad.data.images import Reading, degenerate, pages_of, read_picture
+from semad.errors import CannotWrite, UserError
 from semad.inference import records
 from semad.inference.detector import Detector
-from semad.inference.image_files import Item, checksum, find
-from semad.inference.records import UNREADABLE, Record
-from semad.plots import outline
+from semad.inference.image_files import (
+    Inputs,
+    Item,
+    LeftOut,
+    checksum,
+    description,
+    find,
+    with_page,
+)
+from semad.inference.inspection_report import write_report
+from semad.inference.origin import describe, reading_of
+from semad.inference.records import (
+    ANOMALOUS,
+    DEGENERATE,
+    NORMAL,
+    UNREADABLE,
+    Record,
+    left_out,
+    measures,
+)
+from semad.inference.result_files import write_results
 from semad.scoring.maps import QUICKER
-from semad.scoring.regions import Region, regions
+from semad.scoring.regions import regions
 from semad.utils.eta import EtaWarning
-from semad.utils.files import write_bytes
+from semad.utils.locks import folder_lock
 
 _log = logging.getLogger(__name__)
 
-THUMBNAIL = 720
-"""Pixels of the longer side of a picture in the report."""
+_BYTES_PER_PIXEL = 10
+"""A map, labels or an overlay, a mask, and what is at hand of a band; measured."""
+_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ)
+"""Errors in writing that the next image will not meet."""
+_STOPPED = "not reached before scoring was stopped; the same command goes on"
 
 
 class Inspection(NamedTuple):
-    """What an inspection found.
+    """What an inspection gave.
 
     Attributes:
-      records: one per image, in the order of their names.
-      scored: how many were scored now; the others had been before.
+      records: one per file or page, in the order of their names.
+      scored: how many images were tried now; the others had been scored before.
       seconds: that this took.
     """
 
@@ -45,8 +67,18 @@ class Inspection(NamedTuple):
     seconds: float
 
 
+class _Work(NamedTuple):
+    detector: Detector
+    reading: Reading
+    output: Path
+    inputs: Inputs
+    earlier: dict[str, list[Item]]
+
+
 def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
-    """Inspects every image that has not been, and writes the tables over all of them.
+    """Inspects every image that has not been, and writes tables and report over all of them.
+
+    They are written however it ends; then what was not reached is listed as such.
 
     Args:
       detector: a trained one.
@@ -54,131 +86,183 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
       output: a new folder, or that of an earlier call with the same detector and images.
 
     Raises:
-      UserError: for nothing to inspect, or an output folder of something else. A file that cannot
-        be read is no error: its record says why.
+      UserError: for nothing to inspect, an output folder of something else or in use by another
+        process, or a disk that fails. A file that cannot be read is no error: its record says why.
     """
     start = time.perf_counter()
-    items = find(images, output)
-    records.open_output(output, describe(detector) | {"images": str(images.resolve())})
-    inspected: list[Record] = []
-    scored = 0
-    eta = EtaWarning("scoring", len(items), QUICKER)
+    reading = reading_of(detector)
+    inputs = find(images, output, reading.follow_links)
+    records.check_new_or_ours(output)
+    about = describe(detector) | {"images": str(images.resolve())}
+    with folder_lock(output, "score"):
+        records.open_output(output, about)
+        earlier = _without_stale(records.load_items(output), inputs, output)
+        work = _Work(detector, reading, output, inputs, earlier)
+        known, scored = _inspect_all(work)
+    for text, number in Counter(text for one in known for text in one.get("cautions", ())).items():
+        _log.warning("%d images: %s", number, text)
+    return Inspection(known, scored, time.perf_counter() - start)
+
+
+def _without_stale(
+    earlier: dict[str, list[Item]], inputs: Inputs, output: Path
+) -> dict[str, list[Item]]:
+    """Removes the results of files that are gone, or whose results go by another name now."""
+    present = {item.name: item for item in inputs.items}
+    kept: dict[str, list[Item]] = {}
+    for name, items in earlier.items():
+        for old in items:
+            item = present.get(name)
+            if item and old.page is not None:
+                item = with_page(item, old.page, inputs.taken)
+            if item and item.key == old.key:
+                kept.setdefault(name, []).append(item)
+            else:
+                records.remove(output, old.key)
+    if gone := sum(name not in present for name in earlier):
+        _log.info("removed the results of %d files that are no longer in the folder", gone)
+    return kept
+
+
+def _inspect_all(work: _Work) -> tuple[list[Record], int]:
+    """The records of all files, and how many images were tried now; writes tables and report.
+
+    When stopped, these say what there is.
+    """
+    entries, total = work.inputs.entries, len(work.inputs.items)
+    known: list[Record] = []
+    scored = done = images = 0
+    eta = EtaWarning("scoring", total, QUICKER)
     try:
         with logging_redirect_tqdm([logging.getLogger("semad")]):
-            for item in tqdm(items, "scoring", unit="image", leave=False):
-                record, new = _inspect_once(detector, item, output)
-                inspected.append(record)
-                scored += new
-                if new:
-                    eta.tick(len(inspected))
-    finally:  # when stopped, the tables say what there is, of earlier calls too
-        earlier = [records.load(output, item) for item in items[len(inspected) :]]
-        known = [*inspected, *(record for record in earlier if record)]
-        records.write_tables(output, known, detector.thresholds_.image)
-    return Inspection(inspected, scored, time.perf_counter() - start)
+            for entry in tqdm(entries, "scoring", unit="file", leave=False):
+                before = scored
+                for record, new in _inspect_file(work, entry):
+                    known.append(record)
+                    scored += new
+                done += 1
+                images += isinstance(entry, Item)
+                if scored > before:
+                    eta.tick(images)
+        _publish(work, known)
+    except BaseException:
+        with suppress(Exception):  # what stopped it says more
+            _publish(work, known + _not_reached(work, entries[done:], known))
+        raise
+    return known, scored
 
 
-def describe(detector: Detector) -> dict[str, Any]:
-    """What results depend on beside the images: results of two detectors are told apart by it."""
-    settings = detector.settings_
-    about = {"system": settings.method, "score": detector.system_.scoring.score}
-    about |= {f"config.score.{name}": value for name, value in settings.score}
-    # Thresholds stand for the weights; to five digits, since another machine may round otherwise.
-    limits = detector.thresholds_._asdict().items()
-    return about | {f"threshold.{name}": float(f"{value:.5g}") for name, value in limits}
+def _publish(work: _Work, known: list[Record]) -> None:
+    records.write_tables(work.output, known, work.detector.thresholds_.image)
+    write_report(work.detector, work.output, known)
 
 
-def _inspect_once(detector: Detector, item: Item, output: Path) -> tuple[Record, bool]:
-    """The record of an image, and whether it was made now."""
-    settings = detector.settings_.score
+def _not_reached(work: _Work, entries: list[Item | LeftOut], known: list[Record]) -> list[Record]:
+    """What earlier calls left of files, or that it was not their turn."""
+    names = {record["file"] for record in known}
+    rows = []
+    for entry in entries:
+        if isinstance(entry, LeftOut):
+            rows.append(left_out(*entry))
+            continue
+        pages = [page for page in work.earlier.get(entry.name, []) if page.name not in names]
+        loaded = [record for page in pages if (record := records.load(work.output, page))]
+        rows += loaded or [left_out(entry.name, _STOPPED, True)]
+    return rows
+
+
+def _inspect_file(work: _Work, entry: Item | LeftOut) -> Iterator[tuple[Record, bool]]:
+    """The records of a file's pages, and whether each was made now."""
+    if isinstance(entry, LeftOut):
+        yield left_out(*entry), False
+        return
     try:
-        tags = read_tags(item.path)
-        scale = settings.nm_per_pixel or tags.nm_per_pixel
-        origin: Record = {"file": item.name, "key": item.key, "sha256": checksum(item.path)}
-        origin["nm_per_pixel"] = scale
-        stored = records.load(output, item)
-        if stored and stored.items() >= origin.items():
-            return stored, False
-        image = read_image(item.path, detector.settings_.data.channels)
-        image = _crop(image, settings.data_bar, tags)
-        values = detector.anomaly_map(image)
-    except (UserError, ValueError, OSError) as error:
-        _log.warning("%s: skipped: %s", item.name, error)
-        return {"file": item.name, "verdict": UNREADABLE, "error": str(error)}, True
-    record = origin | _measure(detector, item, output, image, values, scale)
-    records.store(output, item, record)
-    return record, True
+        origin = {"sha256": checksum(entry.path), "description": description(entry.path)}
+    except OSError as error:
+        # Nobody knows whether it changed: earlier results stay, though no row speaks of them.
+        yield _failed(entry, error), True
+        return
+    try:
+        pages = pages_of(entry.path, work.reading)
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        yield _failed(entry, error), True
+        pages = []
+    earlier = {old.key for old in work.earlier.get(entry.name, [])}
+    for page in pages:
+        item = entry if page is None else with_page(entry, page, work.inputs.taken)
+        if stored := records.load(work.output, item, origin):
+            earlier.discard(item.key)
+            yield stored, False
+            continue
+        if item.key in earlier:
+            records.remove(work.output, item.key)  # of another content
+            earlier.discard(item.key)
+        yield _inspect_page(work, item, origin), True
+    for key in earlier:
+        records.remove(work.output, key)  # of pages that are gone
 
 
-def _measure(
-    detector: Detector,
-    item: Item,
-    output: Path,
-    image: np.ndarray,
-    values: np.ndarray,
-    scale: float | None,
-) -> Record:
+def _inspect_page(work: _Work, item: Item, origin: Record) -> Record:
+    """The record of an image; whatever its failure is, it is that image's alone."""
+    try:
+        return _score(work, item, origin)
+    except CannotWrite as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _OF_THE_NAME:
+            raise
+        return _failed(item, error)
+    except Exception as error:
+        return _failed(item, error)
+
+
+def _score(work: _Work, item: Item, origin: Record) -> Record:
+    """Reads, maps, segments and measures an image, and writes what there is to write of it."""
+    detector, settings = work.detector, work.detector.settings_.score
+    picture = read_picture(item.path, work.reading, item.page)
+    pixels = picture.pixels
+    if reason := degenerate(pixels):
+        _log.warning("%s: %s", item.name, reason)
+        return left_out(item.name, reason, True, DEGENERATE)
+    _check_memory(*pixels.shape[:2])
+    values = detector.anomaly_map(pixels)
     score = detector.score_map(values)
     mask = detector.segment_map(values, score)
     defects = regions(values, mask)
-    _write_images(output, item.key, image, values, mask, defects)
-    return {
+    scale = settings.nm_per_pixel or picture.nm_per_pixel
+    records.store(work.output, item, {"verdict": None})
+    try:
+        write_results(work.output, item.key, pixels, values, mask, defects)
+    except Exception:
+        records.remove(work.output, item.key)  # part of them would stand there without a verdict
+        raise
+    record: Record = origin | {
         "score": score,
-        "verdict": "anomalous" if score > detector.thresholds_.image else "normal",
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "defects": [_measures(number, region, scale) for number, region in enumerate(defects, 1)],
+        "verdict": ANOMALOUS if score > detector.thresholds_.image else NORMAL,
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "nm_per_pixel": scale,
+        "cautions": list(picture.cautions),
+        "defects": [measures(number, region, scale) for number, region in enumerate(defects, 1)],
     }
+    return records.store(work.output, item, record)
 
 
-def _crop(image: np.ndarray, data_bar: int, tags: Microscope) -> np.ndarray:
-    """The image without its data bar: so many rows, or what the tags say (-1)."""
-    rows = (tags.image_rows or len(image)) if data_bar == -1 else len(image) - data_bar
-    if rows < 1:
-        raise ValueError(
-            f"config.score.data_bar is {data_bar}, but the image has {len(image)} rows"
+def _check_memory(height: int, width: int) -> None:
+    """Raises a MemoryError for what the system would kill the process for, or swap."""
+    needed, free = _BYTES_PER_PIXEL * height * width, psutil.virtual_memory().available
+    if needed > free:
+        raise MemoryError(
+            f"mapping {width}×{height} pixels takes {needed / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free; cut the image into parts"
         )
-    return image[:rows]
 
 
-def _measures(number: int, region: Region, nm_per_pixel: float | None) -> Record:
-    top, left, bottom, right = region.box
-    row, column = region.centroid
-    area = None if nm_per_pixel is None else region.area * (nm_per_pixel / 1000) ** 2
-    return {
-        "defect": number,
-        "left": left,
-        "top": top,
-        "right": right,
-        "bottom": bottom,
-        "centroid_x": round(column, 2),
-        "centroid_y": round(row, 2),
-        "area_pixels": region.area,
-        "area_um2": area,
-        "peak_score": region.peak,
-    }
-
-
-def _write_images(
-    output: Path,
-    key: str,
-    image: np.ndarray,
-    values: np.ndarray,
-    mask: np.ndarray,
-    defects: list[Region],
-) -> None:
-    write_bytes(output / f"maps/{key}.tif", lambda file: tifffile.imwrite(file, values))
-    overlay = outline(image, mask, [region.box for region in defects])
-    small = overlay.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    pictures = {
-        f"masks/{key}.png": Image.fromarray(mask.astype(np.uint8) * 255),
-        f"overlays/{key}.png": overlay,
-        f"records/{key}.jpg": small,  # for the report
-    }
-    for name, picture in pictures.items():
-        write_bytes(output / name, partial(_save_picture, picture, name.endswith("png")))
-
-
-def _save_picture(picture: Image.Image, lossless: bool, file: BinaryIO) -> None:
-    picture.save(file, "PNG" if lossless else "JPEG", quality=85)
+def _failed(item: Item, error: Exception) -> Record:
+    text = " ".join(str(error).split())
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in text:
+        text = "not enough memory; lower --config.score.chunk or --config.score.window"
+    elif isinstance(error, MemoryError):
+        text = text or "not enough memory"
+    elif not isinstance(error, UserError | ValueError | OSError):
+        text = f"{type(error).__name__}: {text}"
+    _log.warning("%s: %s", item.name, text)
+    return left_out(item.name, text, True, UNREADABLE)

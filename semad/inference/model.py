@@ -20,6 +20,7 @@ from semad.run.workdir import restore as restore_state
 from semad.scoring.batched import PatchScores, ScoringState, make_scorer, score_chunks
 from semad.scoring.maps import Maps, map_images
 from semad.types import TrainState
+from semad.utils.backend import in_float32
 
 
 class Model:
@@ -39,12 +40,27 @@ class Model:
         """Binds the weights of member `number`; see `restore`."""
         self.system, self.state = system, state
         self.member: ScoringState = scoring_state(system, state, number)
+        self._origin: tuple[Any, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As the folder that it comes from, which is read again where it is unpickled.
+
+        Raises:
+          TypeError: for a model that `restore` did not make.
+        """
+        if not self._origin:
+            raise TypeError(
+                "a Model holds compiled functions, which cannot be pickled; train in a workdir and "
+                "pickle what semad.restore(workdir) gives, or pickle the workdir's path"
+            )
+        return restore, self._origin
 
     @property
     def latent_dim(self) -> int:
         """Length of z, of a system that generates."""
         return self.system.method.latent_dim
 
+    @in_float32
     def encode(self, images: Images) -> np.ndarray:
         """Latents, float32 (N, latent): E(x); AnoGAN's by its search.
 
@@ -58,6 +74,7 @@ class Model:
         chunks = self._chunks(images, lambda member, parts, absent: self._encode(member, parts))
         return np.concatenate([np.asarray(part) for part in chunks])
 
+    @in_float32
     def reconstruct(self, images: Images) -> np.ndarray:
         """Reconstructions, float32 (N, P, P, C), grey values in [0, 1]; AnoGAN's by its search.
 
@@ -74,6 +91,7 @@ class Model:
             parts.append(np.asarray(displayed(scored.reconstructions, how)))
         return np.concatenate(parts)
 
+    @in_float32
     def generate(self, key: jax.Array, count: int) -> np.ndarray:
         """Samples G(z), float32 (count, P, P, C), grey values in [0, 1].
 
@@ -91,6 +109,7 @@ class Model:
         samples = method.sample(method.bind(self.member.weights), z)
         return np.asarray(displayed(samples, method.normalisation))
 
+    @in_float32
     def score(self, images: Images) -> dict[str, np.ndarray]:
         """Every score of the system: name -> float32 (N,), higher is more anomalous.
 
@@ -100,6 +119,7 @@ class Model:
         parts = [scored.scores for scored in self._chunks(images, self._scorer)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    @in_float32
     def maps(self, image: np.ndarray) -> Maps:
         """Every score at every pixel: name -> float32 (H, W).
 
@@ -156,6 +176,7 @@ class Model:
             yield values
 
 
+@in_float32
 def restore(
     workdir: str | Path, config: ml_collections.ConfigDict | None = None, member: int | None = None
 ) -> Model:
@@ -176,4 +197,6 @@ def restore(
     if wanted < 0:
         raise UserError(f"member is {wanted}; members are numbered from 0 on")
     (number,) = members_in_use(system.members, wanted)
-    return Model(system, restore_state(workdir, system), number)
+    model = Model(system, restore_state(workdir, system), number)
+    model._origin = (workdir.resolve(), config, number)
+    return model

@@ -126,7 +126,7 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Me
 def build(settings: Settings) -> Method:
     """The method for a config of `configs/dense_discriminator.py`."""
     image, plane = image_shape(settings.data), image_shape(settings.data)[:2]
-    rates = dict(settings.splices)
+    rates = {name: float(getattr(settings.splices, name)) for name in SOURCES}
     discriminator_loss, generator_loss = make_losses(rates, settings.train.batch_size)
     nets = {"discriminator": Net(DenseDiscriminator(layer_settings(settings.model)), (image,))}
     updates: tuple[Update, ...] = (

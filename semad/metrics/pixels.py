@@ -16,6 +16,7 @@ from sklearn import metrics
 from semad.metrics.ranking import RANKING, ranking
 from semad.scoring.regions import TOUCHING
 from semad.scoring.thresholds import CONFIDENCE
+from semad.utils.arrays import read_arrays, write_arrays
 
 BINS = 4096
 RESAMPLES = 200
@@ -93,16 +94,20 @@ def save(path: Path, ids: Sequence[str], counts: dict[str, Counts]) -> None:
         for name, binned in counts.items()
         for field, values in binned._asdict().items()
     }
-    np.savez_compressed(path, image_ids=np.array(ids), **arrays)
+    write_arrays(path, {"image_ids": np.array(ids)} | arrays)
 
 
 def load(path: Path) -> dict[str, Counts]:
-    """What `save` wrote: name -> Counts."""
-    with np.load(path, allow_pickle=False) as arrays:
-        names = dict.fromkeys(key.rpartition("/")[0] for key in arrays if "/" in key)
-        return {
-            name: Counts(*(arrays[f"{name}/{field}"] for field in Counts._fields)) for name in names
-        }
+    """What `save` wrote: name -> Counts.
+
+    Raises:
+      UserError: when it is damaged.
+    """
+    arrays = read_arrays(path)
+    names = dict.fromkeys(key.rpartition("/")[0] for key in arrays if "/" in key)
+    return {
+        name: Counts(*(arrays[f"{name}/{field}"] for field in Counts._fields)) for name in names
+    }
 
 
 class Curve(NamedTuple):

@@ -1,6 +1,9 @@
 """What a reader of a result should be careful about, in plain sentences."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from semad.training.health import ailments
 
 MARGIN = 0.02
 """By how much AUROC a baseline must be beaten before a report calls it a detection."""
@@ -10,9 +13,40 @@ LEAST_SPREAD = 0.1
 """Of reconstructions, below which they are called constant."""
 
 
+def training_cautions(
+    log: Sequence[Mapping[str, Any]], result: Mapping[str, Any] | None
+) -> list[str]:
+    """What went wrong in training, and what befell the run.
+
+    Args:
+      log: lines of the log; without any, what the result says of them counts.
+      result: what metrics.json holds, if there was an evaluation: it measures itself whether
+        reconstructions are constant.
+    """
+    result = result or {}
+    sick = ailments(log)
+    measured = result.get("reconstruction_spread") is not None
+    health = [part.sentence for part in sick if not (measured and part.kind == "constant")]
+    sentences = health if log else [str(text) for text in result.get("health", [])]
+    return sentences + [_restart(line) for line in result.get("history", [])]
+
+
+def _restart(line: Mapping[str, Any]) -> str:
+    """A line of the run's history in words; see `semad.run.history`."""
+    changes = ", ".join(
+        f"config.{key} was {before} and is now {now}"
+        for key, (before, now) in line["changes"].items()
+    )
+    at = "" if line["diverged_at"] is None else f" at step {line['diverged_at']}"
+    return (
+        f"Training diverged{at} and went on from step {line['step']} ({line['date']}) with other "
+        f"values: {changes}."
+    )
+
+
 def cautions(result: dict[str, Any]) -> list[str]:
     """Of an evaluation; `result` is what metrics.json holds."""
-    sentences = []
+    sentences = [str(text) for text in result.get("cautions", [])]
     if names := unbeaten(result):
         verb = "learns" if len(names) == 1 else "learn"
         sentences.append(

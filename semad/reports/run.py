@@ -2,17 +2,25 @@
 
 import io
 import json
+import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import jinja2
 
 from semad import plots
 from semad.config.schema import Settings
 from semad.config.settings import flatten, nest
 from semad.metrics.pixels import OF_PIXELS
 from semad.metrics.ranking import metric_names
-from semad.reports.cautions import cautions
+from semad.reports.cautions import cautions, training_cautions
 from semad.reports.render import data_uri, write_page
+from semad.run.workdir import newest_step
+from semad.training.logs import read_log
 from semad.utils.versions import versions
+
+_log = logging.getLogger(__name__)
 
 _FIGURES = {
     "roc": "ROC curves: the score, and the baselines that learn nothing.",
@@ -46,15 +54,39 @@ def write_report(
       folder: of the evaluation, with its figures.
       output: takes the report; the workdir if None.
     """
+    log = [line for line in read_log(workdir) if line.keys() >= {"phase", "epoch"}]
+    page = partial(_write, workdir, settings, log, output)
+    if result is not None:
+        page(result, folder, [])
+        return
+    result, folder = _newest(workdir)
     if result is None:
-        result, folder = _newest(workdir)
-    log = _log(workdir)
+        page(None, None, [])
+        return
+    try:
+        page(result, folder, _stale(workdir, result, log))
+    except (jinja2.TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:
+        _log.warning(
+            "%s: damaged, and left out of the report (%s); evaluate again (--mode evaluate)",
+            *(folder, error),
+        )
+        page(None, None, [])
+
+
+def _write(
+    workdir: Path,
+    settings: Settings,
+    log: list[dict[str, Any]],
+    output: Path | None,
+    result: dict[str, Any] | None,
+    folder: Path | None,
+    notes: list[str],
+) -> None:
+    """Writes the page; `notes` come before the cautions of the result."""
     paths = {name: (folder or workdir) / f"{name}.png" for name in (*_FIGURES, *_WIDE)}
     pictures = {name: data_uri(path.read_bytes()) for name, path in paths.items() if path.is_file()}
-    if log:
-        buffer = io.BytesIO()
-        plots.training(buffer, log)
-        pictures["training"] = data_uri(buffer.getvalue())
+    if losses := _losses(log):
+        pictures["training"] = data_uri(losses)
     write_page(
         (output or workdir) / "report.html",
         "run.html.j2",
@@ -63,12 +95,25 @@ def write_report(
         versions=versions(),
         log=log[-1] if log else None,
         result=result,
-        cautions=cautions(result) if result else [],
+        cautions=notes + training_cautions(log, result) + (cautions(result) if result else []),
         pictures=pictures,
         columns=_columns(result),
         small=_FIGURES,
         wide=_WIDE,
     )
+
+
+def _losses(log: list[dict[str, Any]]) -> bytes | None:
+    """The losses as a PNG; None for a log without any, or with damaged ones."""
+    if not log:
+        return None
+    buffer = io.BytesIO()
+    try:
+        plots.training(buffer, log)
+    except (TypeError, ValueError) as error:
+        _log.warning("the log has damaged losses, which are not drawn (%s)", error)
+        return None
+    return buffer.getvalue()
 
 
 def _columns(result: dict[str, Any] | None) -> dict[str, str]:
@@ -80,11 +125,29 @@ def _columns(result: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _newest(workdir: Path) -> tuple[dict[str, Any] | None, Path | None]:
-    """The newest evaluation and its folder."""
-    paths = sorted(workdir.glob("evaluation/*/metrics.json"), key=lambda path: path.stat().st_mtime)
-    return (json.loads(paths[-1].read_text()), paths[-1].parent) if paths else (None, None)
+    """The newest evaluation that can be read, and its folder; damaged ones are warned of."""
+    paths = [path for path in workdir.glob("evaluation/*/metrics.json") if path.is_file()]
+    whole = [path for path in paths if not path.parent.name.startswith(".")]
+    for path in sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            result = json.loads(path.read_bytes())
+            if not isinstance(result, dict):
+                raise ValueError(f"a {type(result).__name__}")
+        except (OSError, ValueError, RecursionError) as error:
+            _log.warning("%s: damaged, and left out of the report (%s)", path, error)
+            continue
+        return result, path.parent
+    return None, None
 
 
-def _log(workdir: Path) -> list[dict[str, Any]]:
-    path = workdir / "log.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+def _stale(workdir: Path, result: dict[str, Any], log: list[dict[str, Any]]) -> list[str]:
+    """Says so when training has gone on since an evaluation of the newest state."""
+    newest = max((line["step"] for line in log), default=0)
+    newest = max(newest, newest_step(workdir) or 0)
+    best = result["config"].get("eval", {}).get("checkpoint") == "best"
+    if best or result["step"] >= newest:
+        return []
+    return [
+        f"Stale: the evaluation below is of step {result['step']}, and training has gone on to "
+        f"step {newest} since; evaluate again (--mode evaluate)."
+    ]

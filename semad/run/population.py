@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from semad.config.knob import shown
 from semad.config.overrides import parse
 from semad.config.schema import Settings
 from semad.config.settings import flatten, traced_keys, trick_combinations, with_values
@@ -11,6 +12,9 @@ from semad.errors import UserError
 from semad.losses import adversarial
 from semad.methods import METHODS
 from semad.types import Hparams, Method
+
+MOST_MEMBERS = 4_096
+"""Of a population: far more than any machine trains at once."""
 
 
 class Member(NamedTuple):
@@ -33,12 +37,29 @@ class Member(NamedTuple):
 
 
 def population(settings: Settings) -> list[Member]:
-    """Every point with every combination of tricks and every seed."""
+    """Every point with every combination of tricks and every seed.
+
+    Raises:
+      UserError: for more members than `MOST_MEMBERS`, or seeds beyond 32 bits.
+    """
+    seeds = settings.population.seeds
+    combinations = trick_combinations(settings.population.tricks)
+    count = len(points(settings)) * len(combinations) * seeds
+    if count > MOST_MEMBERS:
+        raise UserError(
+            f"config.population has {count:,} members, points times tricks times seeds; at most "
+            f"{MOST_MEMBERS:,} train together: make separate runs"
+        )
+    if settings.seed + seeds > 2**31:
+        raise UserError(
+            f"config.seed is {settings.seed}, and config.population.seeds is {seeds}: the last "
+            f"seed is {settings.seed + seeds - 1}; it must be at most {2**31 - 1}"
+        )
     return [
         Member(settings.seed + number, tricks, point)
         for point in points(settings)
-        for tricks in trick_combinations(settings.population.tricks)
-        for number in range(settings.population.seeds)
+        for tricks in combinations
+        for number in range(seeds)
     ]
 
 
@@ -71,7 +92,8 @@ def points(settings: Settings) -> list[str]:
     named = settings.population.points.split(";")
     distinct = [point.strip() for point in named if point.strip()]
     if len(set(distinct)) < len(distinct):
-        raise UserError(f"config.population.points names a point twice: {'; '.join(distinct)}")
+        twice = shown(settings.population.points)
+        raise UserError(f"config.population.points names a point twice: {twice}")
     return distinct or [""]
 
 
@@ -86,8 +108,8 @@ def settings_at(settings: Settings, point: str) -> Settings:
     for assignment in assignments:
         if assignment.partition("=")[0].strip() not in known:
             raise UserError(
-                f"config.population.points has {assignment!r}; members may differ in the values "
-                f"of: {', '.join(known)}; for others make separate runs, as "
+                f"config.population.points has {shown(assignment)}; members may differ in the "
+                f"values of: {', '.join(known)}; for others make separate runs, as "
                 "experiments/sweep.py does by itself"
             )
     return with_values(settings, parse(known, assignments))
@@ -108,8 +130,9 @@ def population_hparams(settings: Settings, method: Method, members: list[Member]
     """
     rows = [adversarial.trick_hparams(member.tricks) for member in members]
     if any(any(row.values()) for row in rows) and not rows[0].keys() <= method.hparams.keys():
+        tricks = shown(settings.population.tricks)
         raise UserError(
-            f"config.population.tricks is {settings.population.tricks!r}, but {method.name} has "
+            f"config.population.tricks is {tricks}, but {method.name} has "
             "none of the thesis' tricks; leave it at none"
         )
     values = {

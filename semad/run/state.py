@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from semad.errors import UserError
 from semad.types import Method, Phase, TrainState, Weights
 from semad.utils.rng import Stream, stream
 
@@ -92,10 +93,20 @@ def overlay(weights: Weights, others: Weights, names: Iterable[str]) -> Weights:
 
 
 def phase_bounds(method: Method, steps_per_epoch: int) -> list[tuple[Phase, int, int]]:
-    """Each phase with its first step and the step behind its last."""
+    """Each phase with its first step and the step behind its last.
+
+    Raises:
+      UserError: for more steps, or batches, than 32 bits count.
+    """
     bounds, start = [], 0
     for phase in method.phases:
         end = start + phase.epochs * steps_per_epoch
+        repeats = max(update.repeat for update in phase.updates)
+        if end * repeats >= 2**31:
+            raise UserError(
+                f"config.{phase.epochs_key} is {phase.epochs}: with {steps_per_epoch:,} steps per "
+                f"epoch the run would have {end:,} steps, and 32 bits count them; lower it"
+            )
         bounds.append((phase, start, end))
         start = end
     return bounds

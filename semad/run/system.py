@@ -1,11 +1,12 @@
 """A config resolved: the method, the members of its population, and how it scores; no data yet."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 
+from semad.config.knob import shown
 from semad.config.schema import Settings
 from semad.config.settings import resolve
 from semad.data.normalisation import resolve_normalisation
@@ -51,6 +52,17 @@ class System(NamedTuple):
     hparams: Hparams
     scoring: ScoringPlan
 
+    def __reduce__(self) -> NoReturn:
+        """Raises: losses and scores are functions made by functions.
+
+        Raises:
+          TypeError: always; the settings can be pickled, and `build` makes the system of them.
+        """
+        raise TypeError(
+            "a System holds functions, which cannot be pickled; pickle its settings, and call "
+            "semad.run.system.build(settings) where they are loaded"
+        )
+
     @property
     def seeds(self) -> list[int]:
         """The seed of every member."""
@@ -66,7 +78,7 @@ def build(config: ml_collections.ConfigDict | Settings) -> System:
     settings = config if isinstance(config, Settings) else resolve(config)
     if settings.method not in METHODS:
         raise UserError(
-            f"config.method is {settings.method!r}; it must be one of: {', '.join(METHODS)}"
+            f"config.method is {shown(settings.method)}; it must be one of: {', '.join(METHODS)}"
         )
     method = METHODS[settings.method](settings)._replace(
         normalisation=resolve_normalisation(settings.data), flips=settings.score.flips
@@ -96,11 +108,17 @@ def scoring_plan(settings: Settings, method: Method) -> ScoringPlan:
 
 
 def check_learning_rates(method: Method) -> None:
-    """Checks that every net that an update trains has a learning rate.
+    """Checks that every net that an update trains has a learning rate, and none is for no net.
 
     Raises:
-      UserError: for one that has none.
+      UserError: for one that has none, or a rate that nothing would read.
     """
+    rates = {name.removeprefix("lr_") for name in method.hparams if name.startswith("lr_")}
+    if unknown := sorted(rates - method.nets.keys()):
+        raise UserError(
+            f"config.lr.{shown(unknown[0])[1:-1]} is for no net of {method.name}, which has: "
+            f"{', '.join(method.nets)}"
+        )
     updates = [update for phase in method.phases for update in phase.updates]
     for name in sorted({name for update in updates for name in update.trains}):
         if f"lr_{name}" not in method.hparams:
@@ -127,7 +145,7 @@ def check_score_name(settings: Settings, method: Method, name: str) -> None:
     if name not in names:
         whose = "config.score.name" if settings.score.name else f"the default of {method.name}"
         known = ", ".join(sorted(names))
-        raise UserError(f"{whose} is {name!r}; {method.name} has: {known}")
+        raise UserError(f"{whose} is {shown(name)}; {method.name} has: {known}")
 
 
 def check_stride(settings: Settings) -> None:

@@ -1,9 +1,10 @@
 """What a workdir holds of a run: config, versions, held-out images, checkpoints."""
 
 import json
-import zipfile
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,16 +13,26 @@ from semad.config import files
 from semad.config.schema import Settings
 from semad.data.patches import Holdout
 from semad.errors import UserError
-from semad.run.checkpoints import Checkpoints
+from semad.run import checkpoints
+from semad.run.history import free_keys
 from semad.run.prepare import Run
 from semad.run.state import init_population
 from semad.run.system import System
 from semad.types import Method, TrainState
-from semad.utils.files import write_bytes, write_text
+from semad.utils.arrays import read_arrays, write_arrays
+from semad.utils.files import write_text
+from semad.utils.sealed import MANIFEST, damage, write_manifest_of
 from semad.utils.versions import checksum, versions
 
+_log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+BEST = "best"
 HOLDOUT_FILE = "holdout.npz"
 VERSIONS_FILE = "versions.json"
+_RECORDS = (files.CONFIG_FILE, VERSIONS_FILE, HOLDOUT_FILE)
+_IMAGE, _PART = "image_", "part"
+_IMAGES_KEY, _DEPTH_KEY = "training_images_sha256", "training_images_bit_depth"
 NO_BEST = (
     "no best checkpoint, since nothing is validated while training; set "
     "--config.train.validate_every above 0 and, for a system without reconstructions, "
@@ -29,29 +40,51 @@ NO_BEST = (
 )
 
 
-def store(workdir: Path, run: Run) -> None:
+def store(workdir: Path, run: Run, trains: bool = True) -> None:
     """Writes config, versions and the held-out normal images, of which thresholds are made.
+
+    Args:
+      workdir: of the run.
+      run: to store.
+      trains: whether training has something to do; else what is there stays as it is, and what is
+        missing is written.
 
     Raises:
       UserError: where an older semad began a run that this one cannot go on with.
     """
     files.check_streams(workdir)
-    files.store(workdir, run.settings)
-    record = versions() | {"training_images_sha256": checksum(run.source.train)}
-    write_text(workdir / VERSIONS_FILE, json.dumps(record, indent=2) + "\n")
-    images, part = run.holdout
-    arrays = {f"image_{number:05d}": image for number, image in enumerate(images)}
-    arrays["part"] = np.array(part)
-    write_bytes(
-        workdir / HOLDOUT_FILE, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays)
-    )
+    missing = [name for name in _RECORDS if not (workdir / name).is_file()]
+    wanted = _RECORDS if trains else missing
+    if not wanted:
+        return
+    # Without a manifest while they are written: a kill in between is no damage.
+    (workdir / MANIFEST).unlink(missing_ok=True)
+    if files.CONFIG_FILE in wanted:
+        files.store(workdir, run.settings)
+    if VERSIONS_FILE in wanted:
+        record = versions() | {
+            _IMAGES_KEY: checksum(run.source.train),
+            _DEPTH_KEY: run.source.bit_depth,
+        }
+        write_text(workdir / VERSIONS_FILE, json.dumps(record, indent=2) + "\n")
+    if HOLDOUT_FILE in wanted:
+        images, part = run.holdout
+        arrays = {f"{_IMAGE}{number:05d}": image for number, image in enumerate(images)}
+        write_arrays(workdir / HOLDOUT_FILE, arrays | {_PART: np.array(part)})
+    write_manifest_of(workdir, _RECORDS)
+
+
+def check_records(workdir: Path) -> None:
+    """Warns when config, versions or held-out images are not as semad wrote them."""
+    if workdir.is_dir() and (why := damage(workdir)):
+        _log.warning("%s: %s; it was edited, or it is damaged", workdir, why)
 
 
 def load_holdout(workdir: Path) -> Holdout:
     """The held-out normal images of a workdir.
 
     Raises:
-      UserError: when they are not there.
+      UserError: when they are not there, or damaged.
     """
     path = workdir / HOLDOUT_FILE
     if not path.is_file():
@@ -59,22 +92,42 @@ def load_holdout(workdir: Path) -> Holdout:
             f"{workdir}: {HOLDOUT_FILE} is missing, so there is no threshold; call --mode train "
             "again with the run's own --config: it writes the file and trains no further"
         )
+    advice = (
+        "remove it, and call --mode train again with the run's own --config: it writes the file "
+        "and trains no further"
+    )
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            images = [arrays[name] for name in sorted(arrays) if name.startswith("image_")]
-            return Holdout(images, float(arrays["part"]))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); remove it, and call --mode train") from error
+        arrays = read_arrays(path)
+    except UserError as error:
+        raise UserError(f"{error}; {advice}") from error
+    images = [arrays[name] for name in sorted(arrays) if name.startswith(_IMAGE)]
+    if not images or _PART not in arrays:
+        raise UserError(f"{path}: damaged (no images); {advice}")
+    return Holdout(images, float(arrays[_PART]))
 
 
-def check_same_run(workdir: Path, settings: Settings, method: Method) -> None:
+def load_bit_depth(workdir: Path) -> int:
+    """The bit depth that a workdir's training images were read with; 0 where it is not known."""
+    depth = _versions(workdir).get(_DEPTH_KEY)
+    return depth if isinstance(depth, int) and 0 <= depth <= 16 else 0
+
+
+def check_same_run(workdir: Path, settings: Settings, method: Method, trains: bool = False) -> None:
     """Checks that a workdir's run, if it holds one, may go on with these settings.
+
+    Args:
+      workdir: of the run.
+      settings: that are asked for.
+      method: built from them.
+      trains: whether it is to be trained on: after divergence, other rates are allowed then.
 
     Raises:
       UserError: when they make another run.
     """
-    if (workdir / files.CONFIG_FILE).is_file() or (workdir / "checkpoints").exists():
-        files.check_same_run(workdir, settings, prolonged=method.phases[-1].epochs_key)
+    if (workdir / files.CONFIG_FILE).is_file() or (workdir / CHECKPOINTS).exists():
+        free = free_keys(workdir, settings) if trains else ()
+        prolonged = method.phases[-1].epochs_key
+        files.check_same_run(workdir, settings, prolonged=prolonged, free_keys=free)
 
 
 def check_same_data(workdir: Path, train: Sequence[np.ndarray]) -> None:
@@ -83,17 +136,35 @@ def check_same_data(workdir: Path, train: Sequence[np.ndarray]) -> None:
     Raises:
       UserError: when it was trained on others.
     """
-    path = workdir / VERSIONS_FILE
-    if not path.is_file():
-        return
-    if json.loads(path.read_text()).get("training_images_sha256") != checksum(train):
+    stored = _versions(workdir).get(_IMAGES_KEY)
+    if stored is not None and stored != checksum(train):
         raise UserError(
             f"{workdir} holds a run on other training images; give their folder by "
             "--config.data.dir, or another --workdir"
         )
 
 
-def check_has_checkpoint(workdir: Path, folder: str = "checkpoints") -> None:
+def _versions(workdir: Path) -> dict[str, Any]:
+    """versions.json; empty, with a warning, where it is damaged."""
+    path = workdir / VERSIONS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        stored = json.loads(path.read_bytes())
+        if isinstance(stored, dict) and _IMAGES_KEY in stored:
+            return stored
+    except (OSError, ValueError, RecursionError):
+        pass
+    _log.warning("%s: damaged; the training images are not compared with it", path)
+    return {}
+
+
+def newest_step(workdir: Path) -> int | None:
+    """The step of the newest checkpoint, sound or not; None where there is none."""
+    return next(iter(checkpoints.steps(workdir / CHECKPOINTS)), None)
+
+
+def check_has_checkpoint(workdir: Path, folder: str = CHECKPOINTS) -> None:
     """Checks for a checkpoint without opening it, and without making the folder.
 
     Args:
@@ -103,22 +174,45 @@ def check_has_checkpoint(workdir: Path, folder: str = "checkpoints") -> None:
     Raises:
       UserError: when there is none.
     """
-    path = workdir / folder
-    if path.is_dir() and any(step.name.isdigit() for step in path.iterdir()):
+    if checkpoints.steps(workdir / folder):
         return
-    if folder == "best":
+    if folder == BEST:
         raise UserError(f"{workdir}: {NO_BEST}")
     raise UserError(f"{workdir}: no checkpoint to restore; train first (--mode train)")
+
+
+def remove_best_after(workdir: Path, step: int) -> None:
+    """Removes a best checkpoint of steps that were trained otherwise than the run goes on."""
+    checkpoints.remove_after(workdir / BEST, step)
 
 
 def restore(workdir: Path, system: System) -> TrainState:
     """The newest or best state of a workdir's population (`config.eval.checkpoint`), stacked.
 
+    Where the newest is damaged it is the newest sound one, with a warning. A damaged best one is
+    replaced by no other.
+
     Raises:
-      UserError: when there is no checkpoint, or it does not fit the config.
+      UserError: when there is no checkpoint, none is sound, or it does not fit the config.
     """
-    folder = "best" if system.settings.eval.checkpoint == "best" else "checkpoints"
+    best = system.settings.eval.checkpoint == "best"
+    folder = BEST if best else CHECKPOINTS
     check_has_checkpoint(workdir, folder)
     like = jax.eval_shape(lambda: init_population(system.method, system.seeds))
-    with Checkpoints(workdir, folder) as checkpoints:
-        return checkpoints.restore(like)
+    try:
+        restored = checkpoints.restore(workdir / folder, like)
+    except checkpoints.NoneSound as error:
+        advice = "; or use the newest, by --config.eval.checkpoint=newest" if best else ""
+        raise UserError(f"{error}{advice}") from error
+    for step, why in restored.damaged:
+        _log.warning(
+            "the checkpoint of step %d is damaged (%s); that of step %d is used",
+            *(step, why, restored.step),
+        )
+    if restored.damaged and restored.step == 0:
+        raise UserError(
+            f"{workdir / folder}: the checkpoint of step {restored.damaged[0].step} is damaged "
+            f"({restored.damaged[0].why}), and what is left is not trained; call --mode train "
+            "again, which trains it anew"
+        )
+    return restored.state

@@ -59,8 +59,9 @@ def score_items(
       unfinished: keeps what is scored so far under the label, and has what an earlier call kept.
     """
     wanted = set(keep)
-    blocks, fresh = unfinished.read(label), []
-    first = sum(_length(block) for block in blocks)
+    blocks, first = unfinished.read(label)
+    fresh: list[Block] = []
+    saved = done = first
     eta = EtaWarning(label, len(items), "--config.eval.max_items scores a seeded subset")
     chunks = score_chunks(
         scorer,
@@ -71,13 +72,19 @@ def score_items(
         first,
     )
     total = -(-(len(items) - first) // chunk)
-    for start, scored in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
-        fresh.append(_block(scored, start, wanted))
-        eta.tick(start + _length(fresh[-1]))
-        if unfinished.due():
-            blocks.append(_joined(fresh))
-            unfinished.append(label, len(blocks) - 1, blocks[-1])
-            fresh = []
+    try:
+        for start, scored in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
+            fresh.append(_block(scored, start, wanted))
+            done = start + _length(fresh[-1])
+            eta.tick(done)
+            if unfinished.due():
+                blocks.append(_joined(fresh))
+                unfinished.append(label, saved, done - saved, blocks[-1])
+                fresh, saved = [], done
+    except KeyboardInterrupt:  # a stop, which need not lose the last minute
+        if fresh:
+            unfinished.append(label, saved, done - saved, _joined(fresh))
+        raise
     return _scores(_joined(blocks + fresh))
 
 

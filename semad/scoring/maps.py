@@ -89,7 +89,8 @@ def anomaly_maps(
       image: (H, W, C), uint8 or uint16.
       tiling: how patches or windows cover it.
       smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
-      names: of the scores whose maps are wanted; none for all. A map takes 4 bytes per pixel.
+      names: of the scores whose maps are wanted; none for all. A map takes 4 bytes per pixel,
+        and hardly more while it is made.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
@@ -99,22 +100,55 @@ def anomaly_maps(
         raise ValueError(f"a stride of {stride} leaves gaps between patches of {size}")
     tops, lefts = (positions(length, size, stride) for length in image.shape[:2])
     corners = np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
+    maps = _blend(scorer, member, image, corners, size, chunk, names)
+    for values in maps.values():
+        smooth(values, smoothing, out=values)
+    return maps
+
+
+def _blend(
+    scorer: Scorer,
+    member: ScoringStates,
+    image: np.ndarray,
+    corners: np.ndarray,
+    size: int,
+    chunk: int,
+    names: Collection[str],
+) -> Maps:
+    """The weighted means over patches at corners (N, 2), sorted by their tops.
+
+    Large images leave room for one array of their size per map. So sums become means in place, band
+    by band: rows above the patches of the moment are complete, and weights are summed for the rows
+    of these patches alone.
+    """
     weight = window(size)
-    shares = np.zeros(image.shape[:2], np.float32)
-    sums: Maps = {}
+    shares = np.zeros((size, image.shape[1]), np.float32)  # of the rows from `band` on
+    band = 0
+    maps: Maps = {}
     patches = partial(_patches, image, corners, size)
     chunks = score_chunks(scorer, member, patches, len(corners), chunk)
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
     for start, scored in tqdm(chunks, "one image", total, unit="chunk", leave=False, delay=5):
         parts = {name: values * weight for name, values in _everywhere(scored, names).items()}
-        sums = sums or {name: np.zeros_like(shares) for name in parts}
+        maps = maps or {name: np.zeros(image.shape[:2], np.float32) for name in parts}
         for number, (top, left) in enumerate(corners[start : start + chunk]):
-            place = slice(top, top + size), slice(left, left + size)
-            shares[place] += weight
+            if done := top - band:
+                _divide(maps, band, shares[:done])
+                shares = np.concatenate([shares[done:], np.zeros_like(shares[:done])])
+                band = top
+            columns = slice(left, left + size)
+            shares[:, columns] += weight
             for name, values in parts.items():
-                sums[name][place] += values[number]
-    return {name: smooth(values / shares, smoothing) for name, values in sums.items()}
+                maps[name][top : top + size, columns] += values[number]
+    _divide(maps, band, shares)
+    return maps
+
+
+def _divide(maps: Maps, top: int, shares: np.ndarray) -> None:
+    """Turns sums into means, in place, in the rows from `top` on that `shares` are of."""
+    for values in maps.values():
+        values[top : top + len(shares)] /= shares
 
 
 def _everywhere(scored: PatchScores[np.ndarray], names: Collection[str]) -> Maps:
@@ -164,9 +198,16 @@ def _patches(image: np.ndarray, corners: np.ndarray, patch_size: int, rows: slic
     return cut(image, corners[rows], patch_size)
 
 
-def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian filter of σ pixels, mirrored at the borders; 0 changes nothing."""
-    return ndimage.gaussian_filter(values, sigma, mode="reflect") if sigma else values
+def smooth(values: np.ndarray, sigma: float, out: np.ndarray | None = None) -> np.ndarray:
+    """A Gaussian filter of σ pixels, mirrored at the borders; 0 changes nothing.
+
+    Args:
+      values: (H, W).
+      sigma: σ in pixels.
+      out: takes the result; it may be `values`, since SciPy filters line by line through a buffer.
+        None makes a new array.
+    """
+    return ndimage.gaussian_filter(values, sigma, mode="reflect", output=out) if sigma else values
 
 
 def pool(values: np.ndarray, corners: np.ndarray, patch_size: int) -> dict[str, np.ndarray]:

@@ -1,15 +1,23 @@
-"""From a map to an image's score, to outlined defects, to their measures."""
+"""From a map to an image's score, to outlined defects, to their measures.
 
+Images of 200 megapixels pass here: beside the map there is room for a label per pixel, and for
+little more. What needs more than that per pixel is done in bands of rows.
+"""
+
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from skimage import measure
 
 from semad.scoring.thresholds import Thresholds
 
 TOUCHING = np.ones((3, 3), bool)
 """Pixels that touch at a corner belong to one defect."""
+
+_BAND = 2**22
+"""Pixels of a band."""
 
 POOLINGS = ("max", "mean")
 """How a map becomes an image's score."""
@@ -42,23 +50,55 @@ def image_score(values: np.ndarray, pooling: str, min_area: int) -> float:
         return float(values.mean(dtype=np.float64))
     if min_area >= values.size:
         return float(values.min())
-    levels = np.unique(values)
-    low, high = 0, len(levels) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _large(values >= levels[middle], min_area).any():
+    low, high = values.min(), values.dtype.type(np.inf)  # the whole image reaches its minimum
+    above = 0  # pixels from `high` on
+    while len(levels := _levels_between(values, low, high)):
+        # Few pixels make a score as a rule, so counts of pixels are halved on a logarithmic scale.
+        rank = math.isqrt((above + 1) * (above + len(levels))) - above
+        middle = np.partition(levels, -rank)[-rank]
+        areas = _areas(*ndimage.label(values >= middle, TOUCHING))
+        if areas.max() >= min_area:
             low = middle
         else:
-            high = middle - 1
-    return float(levels[low])
+            high, above = middle, int(areas.sum())
+    return float(low)
+
+
+def _levels_between(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """The pixels strictly between two levels, or evenly spread ones of them where they are many."""
+    count = sum(int(np.count_nonzero((v > low) & (v < high))) for v in _bands(values))
+    step = max(1, count // _BAND)
+    return np.concatenate([v[(v > low) & (v < high)][::step].copy() for v in _bands(values)])
+
+
+def _bands(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows of an array (H, W) in views of a bounded size."""
+    rows = max(1, _BAND // values.shape[1])
+    for top in range(0, len(values), rows):
+        yield values[top : top + rows]
+
+
+def _areas(labels: np.ndarray, count: int) -> np.ndarray:
+    """Pixels of each label, int64 (count + 1,); none of 0, the background."""
+    areas = np.zeros(count + 1, np.int64)
+    for band in _bands(labels):
+        areas += np.bincount(band.ravel(), minlength=count + 1)
+    areas[0] = 0
+    return areas
+
+
+def _pick(labels: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The pixels of the wanted labels: bool (H, W); `wanted` has a bool per label."""
+    mask = np.empty(labels.shape, bool)
+    for part, band in zip(_bands(mask), _bands(labels), strict=True):
+        part[...] = wanted[band]
+    return mask
 
 
 def _large(mask: np.ndarray, min_area: int) -> np.ndarray:
     """The mask without its connected regions of fewer than `min_area` pixels."""
-    labels, _ = ndimage.label(mask, TOUCHING)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0  # the background is no region
-    return (sizes >= max(1, min_area))[labels]
+    labels, count = ndimage.label(mask, TOUCHING)
+    return _pick(labels, _areas(labels, count) >= max(1, min_area))
 
 
 def segment(
@@ -80,16 +120,30 @@ def segment(
     if pooling == "mean":
         return _large(values > thresholds.pixel, min_area)
     core = _large(values > thresholds.image, min_area)
-    reach = values > min(thresholds)
-    labels, _ = ndimage.label(reach, TOUCHING)
-    return reach & np.isin(labels, np.unique(labels[core]))
+    labels, count = ndimage.label(values > min(thresholds), TOUCHING)
+    wanted = np.zeros(count + 1, bool)
+    for part, band in zip(_bands(core), _bands(labels), strict=True):
+        wanted[band[part]] = True
+    return _pick(labels, wanted)
 
 
 def regions(values: np.ndarray, mask: np.ndarray) -> list[Region]:
     """The connected defects of a mask (H, W), the highest peak first."""
+    labels, count = ndimage.label(mask, TOUCHING)
+    areas = _areas(labels, count)
+    sums, peaks = np.zeros((2, count + 1)), np.full(count + 1, -np.inf)
+    top = 0
+    for band, part in zip(_bands(labels), _bands(values), strict=True):
+        rows, columns = np.nonzero(band)
+        numbers = band[rows, columns]
+        for axis, places in enumerate((rows + top, columns)):
+            sums[axis] += np.bincount(numbers, places, count + 1)
+        np.maximum.at(peaks, numbers, part[rows, columns])
+        top += len(band)
     defects = []
-    for properties in measure.regionprops(measure.label(mask, connectivity=2), values):
-        top, left, bottom, right = (int(side) for side in properties.bbox)
-        area, peak = int(properties.area), float(properties.intensity_max)
-        defects.append(Region((top, left, bottom, right), properties.centroid, area, peak))
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        area = int(areas[number])
+        box = rows.start, columns.start, rows.stop, columns.stop
+        row, column = (sums[:, number] / area).tolist()
+        defects.append(Region(box, (row, column), area, float(peaks[number])))
     return sorted(defects, key=lambda region: -region.peak)

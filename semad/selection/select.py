@@ -12,6 +12,7 @@ from semad.run.system import System
 from semad.scoring.baselines import BASELINES, baseline_maps
 from semad.scoring.batched import ScoringState, make_scorer, over_devices
 from semad.scoring.maps import map_images
+from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.selection.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
 
 _KEPT = 10  # of the ranking, in the record
@@ -22,6 +23,7 @@ def select(
     member: ScoringState,
     normal: Sequence[np.ndarray],
     smoothings: Iterable[float] = SMOOTHINGS,
+    unfinished: Unfinished = KEEP_NOTHING,
 ) -> dict[str, Any]:
     """Ranks every score at every smoothing by `semad.selection.validator`, and the poolings.
 
@@ -30,6 +32,7 @@ def select(
       member: whose weights; the choice holds for its whole population.
       normal: held-out normal images.
       smoothings: to choose among.
+      unfinished: keeps the maps so far, and has what an earlier call kept.
 
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
@@ -39,10 +42,12 @@ def select(
     settings, excluded = system.settings, system.method.excluded_families
     scorer = over_devices(make_scorer(system.method, maps=True))
     mapper = partial(map_images, scorer, member, tiling=system.scoring.tiling)
-    trial = try_on(mapper, normal, settings.seed)
+    trial = try_on(mapper, normal, settings.seed, label="choosing a score", unfinished=unfinished)
     ranked = rank(trial, smoothings=smoothings, excluded_families=excluded)
     best, area = ranked[0].setting, settings.score.min_area
-    one_each = try_on(mapper, normal, settings.seed, coverage=0.0)
+    one_each = try_on(
+        *(mapper, normal, settings.seed, 0.0), label="choosing a pooling", unfinished=unfinished
+    )
     poolings = rank_poolings(one_each, best, area, excluded)
     rows = [_row(setting) for setting in ranked[:_KEPT]]
     return {

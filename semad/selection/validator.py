@@ -1,13 +1,15 @@
 """Ranks settings of a detector without a label: by the synthetic defects that its maps find."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from sklearn import metrics
 
+from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
 from semad.scoring.regions import POOLINGS, image_score
+from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
 
 SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
@@ -51,10 +53,6 @@ class Ranked(NamedTuple):
     families: dict[str, float]
 
 
-Mapper = Callable[[Sequence[np.ndarray]], Iterable[Maps]]
-"""Images -> their maps, in order."""
-
-
 class Trial(NamedTuple):
     """Normal images with planted defects, and the maps that a detector makes of them.
 
@@ -70,7 +68,13 @@ class Trial(NamedTuple):
 
 
 def try_on(
-    mapper: Mapper, normal: Sequence[np.ndarray], seed: int = 0, coverage: float = COVERAGE
+    mapper: Mapper,
+    normal: Sequence[np.ndarray],
+    seed: int = 0,
+    coverage: float = COVERAGE,
+    *,
+    label: str = "",
+    unfinished: Unfinished = KEEP_NOTHING,
 ) -> Trial:
     """Maps of normal images with and without defects; of many pixels, an even share.
 
@@ -79,11 +83,13 @@ def try_on(
       normal: images that training has not seen, (H, W, C) each.
       seed: of the defects.
       coverage: of an image by its defects, see `semad.synthetic.planted.plant`.
+      label, unfinished: see `semad.scoring.kept_maps.map_and_keep`.
     """
     normal = thin(normal)
     size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
     planted = plant(normal, size, seed, coverage)
-    maps = list(mapper([*(defects.image for defects in planted), *normal]))
+    images = [*(defects.image for defects in planted), *normal]
+    maps = map_and_keep(mapper, images, label, unfinished)
     return Trial(planted, maps[: len(planted)], maps[len(planted) :])
 
 

@@ -1,6 +1,7 @@
 """Runs that belong together (ablation, comparison, sweep): each is done once, and resumable."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import ml_collections
 from semad import pipeline
 from semad.config.settings import flatten, nest
 from semad.errors import UserError
+from semad.evaluation.compared import read_metrics
 from semad.evaluation.evaluate import check, checksum_of_test_data, protocol_of
 from semad.run.prepare import Run
-from semad.run.workdir import restore
+from semad.run.workdir import newest_step, restore
 from semad.utils.files import new_folder, write_text
+from semad.utils.locks import folder_lock
+
+_log = logging.getLogger(__name__)
 
 _SELECTED = ("name", "smoothing", "pooling")  # of `config.score`, by `config.select`
 
@@ -37,9 +42,19 @@ def run_if_missing(
     Raises:
       UserError: for everything a user can cause.
     """
+    with folder_lock(workdir, "train and evaluate"):
+        return _run_if_missing(workdir, config, output, ledger)
+
+
+def _run_if_missing(
+    workdir: Path,
+    config: ml_collections.ConfigDict,
+    output: Path | None,
+    ledger: Path | None,
+) -> Path:
     run = pipeline.prepare_in(workdir, config)
     check(run)
-    steps, newest = run.total_steps, _newest_step(workdir)
+    steps, newest = run.total_steps, newest_step(workdir)
     if newest is not None and newest > steps:
         raise UserError(
             f"{workdir} was trained to step {newest}, but its config asks for {steps}; give the "
@@ -53,18 +68,14 @@ def run_if_missing(
     return folder
 
 
-def _newest_step(workdir: Path) -> int | None:
-    folder = workdir / "checkpoints"
-    steps = [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
-    return max(steps, default=None)
-
-
 def _evaluated(folder: Path, run: Run, steps: list[int]) -> bool:
     """Whether an evaluation of these weights, on these test data, with this config, is there."""
-    path = folder / "metrics.json"
-    if not path.is_file():
+    try:
+        stored = read_metrics(folder)
+    except UserError as error:
+        if folder.exists():
+            _log.warning("%s", error)
         return False
-    stored = json.loads(path.read_text())
     known, wanted = stored["config"], json.loads(json.dumps(nest(flatten(run.settings))))
     for config in (known, wanted):
         config["data"].pop("dir", None)

@@ -7,6 +7,7 @@ no test score takes part. Thresholds come from the same held-out images, so with
 `config.eval.checkpoint = "best"` they are a little optimistic.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +18,15 @@ import numpy as np
 from semad import losses
 from semad.data.normalisation import normalise
 from semad.data.patches import crops, stack, tile_items
-from semad.losses import adversarial
-from semad.run.checkpoints import Checkpoints
+from semad.losses import adversarial, sample_latent
+from semad.run.checkpoints import Checkpoints, NoneSound
 from semad.run.prepare import Run
 from semad.run.state import merge, over_members, split
 from semad.run.system import test_weights
+from semad.training.health import RECONSTRUCTIONS, SAMPLES
 from semad.types import TrainState
+
+_log = logging.getLogger(__name__)
 
 Measure = Callable[[TrainState, int], np.ndarray]
 """What is to become small: a group of members, and which of the population is the first of them
@@ -46,19 +50,40 @@ def reconstruction_spread(run: Run) -> Callable[[TrainState], jax.Array]:
     return _of_reconstructions(run, lambda x, y: adversarial.spread(y, x))
 
 
+def spreads(run: Run) -> Callable[[TrainState], dict[str, jax.Array]] | None:
+    """What `semad.training.health` watches of the weights that score, in a single program.
+
+    Of a group of members, `reconstructions/spread` as above, and `samples/spread`, the same of
+    samples of always the same latents: name -> (members,). None for a system with neither.
+    """
+    rebuild, sample = run.method.reconstruct, run.method.sample
+    if not rebuild and not sample:
+        return None
+    images = _holdout_patches(run)
+    z = sample_latent(jax.random.key(0), len(images), run.method.latent_dim)
+
+    @jax.jit
+    def values(group: TrainState) -> dict[str, jax.Array]:
+        def of_member(weights: Any) -> dict[str, jax.Array]:
+            nets, made = run.method.bind(weights), {}
+            if rebuild:
+                made[RECONSTRUCTIONS] = rebuild(nets, images)
+            if sample:
+                made[SAMPLES] = sample(nets, z)
+            return {name: adversarial.spread(pictures, images) for name, pictures in made.items()}
+
+        return over_members(of_member, (0,))(test_weights(run.system, group))
+
+    return values
+
+
 def _of_reconstructions(
     run: Run, value: Callable[[jax.Array, jax.Array], jax.Array]
 ) -> Callable[[TrainState], jax.Array]:
-    """A value of held-out normal patches and their reconstructions, for each member of a group.
-
-    The patches are always the same, spread evenly over the held-out images.
-    """
+    """A value of `_holdout_patches` and their reconstructions, for each member of a group."""
     rebuild = run.method.reconstruct
     assert rebuild is not None
-    size = run.sampling.patch_size
-    items = tile_items(run.holdout.images, size, size)
-    chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
-    images = normalise(crops(stack(run.holdout.images), chosen, size), run.method.normalisation)
+    images = _holdout_patches(run)
 
     @jax.jit
     def values(group: TrainState) -> jax.Array:
@@ -68,6 +93,14 @@ def _of_reconstructions(
         return over_members(member_value, (0,))(test_weights(run.system, group))
 
     return values
+
+
+def _holdout_patches(run: Run) -> jax.Array:
+    """Held-out normal patches (N, P, P, C), always the same, spread evenly over their images."""
+    size = run.sampling.patch_size
+    items = tile_items(run.holdout.images, size, size)
+    chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
+    return normalise(crops(stack(run.holdout.images), chosen, size), run.method.normalisation)
 
 
 class Best:
@@ -110,7 +143,12 @@ class Best:
         self._losses = np.full(state.step.shape, np.inf)
         if self._folder.latest() is None:
             return
-        kept = self._folder.restore(jax.eval_shape(lambda: state))
+        try:
+            kept = self._folder.restore(jax.eval_shape(lambda: state))
+        except NoneSound as error:
+            self._folder.set_aside()
+            _log.warning("the best state so far is lost, and the best from here on kept: %s", error)
+            return
         if int(kept.step.min()) > self._start:
             self._state = kept
             self._losses = self._measure(split(kept, self._group_size))

@@ -4,9 +4,14 @@ The choices change speed only; results agree within rounding, and tests compare 
 `experiments/benchmark_cpu.py` holds the measurements behind the CPU row.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import jax
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class Plan(NamedTuple):
@@ -66,3 +71,18 @@ def convolution(width: float, looped: bool) -> str:
     """The convolutions for a network of this width; `looped` when a compiled loop holds it."""
     chosen = plan()
     return chosen.convolution if looped or width > NARROW else chosen.narrow_convolution
+
+
+def in_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """The function with JAX's 64-bit mode off while it runs, whatever the process has chosen.
+
+    The mode changes the dtype of every random number and weight, and so what a seed gives: a run is
+    the same with and without JAX_ENABLE_X64. What the caller computes elsewhere is left alone.
+    """
+
+    @wraps(function)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        with jax.enable_x64(False):
+            return function(*args, **kwargs)
+
+    return call

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -47,16 +48,28 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of this code, with `-dirty` where it was changed; None outside a clone."""
-    root = Path(__file__).resolve().parents[2]
-    changes = ["status", "--porcelain", "--untracked-files=no", "--", ".", f":!{_RESULTS}"]
+    """The commit of this code, with `-dirty` where it was changed; None outside a clone of its own.
+
+    An installed semad may lie in the clone of something else, whose commit says nothing about it.
+    """
+    path = Path(__file__).resolve()
+    root = path.parents[2]
     try:
-        head, changed = (
-            subprocess.run(
-                ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for command in (["rev-parse", "HEAD"], changes)
+        top, head = _git(root, "rev-parse", "--show-toplevel", "HEAD").splitlines()
+        if Path(top).resolve() != root:
+            return None
+        _git(root, "ls-files", "--error-unmatch", str(path))
+        changed = _git(
+            root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{_RESULTS}"
         )
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return None
     return f"{head}-dirty" if changed else head
+
+
+def _git(root: Path, *arguments: str) -> str:
+    # Variables of a hook would name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return done.stdout.strip()

@@ -95,7 +95,7 @@ def test_an_unknown_preset():
         ("model.init", "he", "must be one of: normal, xavier"),
         ("data.patch_size", 48, "must be one of: 16, 32, 64, 128"),
         ("method", "gan", "must be one of: alad, ali, anogan"),
-        ("train.batch_size", 1, "must be at least 2"),
+        ("train.batch_size", 1, "must be between 2 and 65536"),
         ("data.holdout", 0.0, "must be between 0.01 and 0.9"),
         ("lr.generator", -1.0, "config.lr.generator is -1.0"),
         ("data.normalisation", "zscore", "must be one of: auto, range, standardise"),
@@ -138,11 +138,12 @@ def test_an_older_workdir_gets_the_keys_that_came_later(method, tmp_path):
     changed = {key for key, value in own.items() if loaded[key] != value}
     # What is no longer the default: an older run keeps what it was trained with.
     old = {"data.normalisation": "range", "model.bn_epsilon": 1e-5, "train.ema_share": 1 / 9}
+    old |= {"data.bit_depth": 16}
     if method == "anogan":
         old |= {"search.recipe": "published", "train.encoder_epochs": 0}
     assert {key: loaded[key] for key in old} == old
     assert loaded.keys() == own.keys()
-    assert changed == (set() if method == "dense_discriminator" else set(old))
+    assert changed == ({"data.bit_depth"} if method == "dense_discriminator" else set(old))
     assert build(files.load(tmp_path)).method.name == method
     if method == "dense_discriminator":
         check_same_run(tmp_path, tiny.config(method))
@@ -154,6 +155,10 @@ def test_what_leaves_an_older_run_what_it_was():
     """Every value that `migrate` adds, as the keys came one by one."""
     added = {
         "data.crops": 0,
+        "data.bit_depth": 16,
+        "data.pages": "single",
+        "data.follow_links": False,
+        "train.checkpoint_minutes": 10.0,
         "data.normalisation": "range",
         "model.bn_epsilon": 1e-5,
         "train.ema_share": 1 / 9,
@@ -169,7 +174,6 @@ def test_what_leaves_an_older_run_what_it_was():
         "score.pooling": "max",
         "score.min_area": 20,
         "score.nm_per_pixel": None,
-        "score.data_bar": 0,
         "select": "none",
         "splices.sheet": 0.0,
         "search.recipe": "published",
@@ -191,6 +195,18 @@ def test_outlines_had_the_rate_of_images(tmp_path):
     loaded = files.load(tmp_path)
     assert loaded.score.pixel_rate == 0.125
     assert "embedding" not in loaded.loss
+
+
+@pytest.mark.parametrize(("stored_bar", "expected"), [(-1, -1), (40, 40), (None, 0)])
+def test_the_data_bar_was_one_of_scores(tmp_path, stored_bar, expected):
+    """And training kept it, where the key is missing."""
+    files.store(tmp_path, resolve(tiny.config("bigan")))
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["data"]["data_bar"]
+    if stored_bar is not None:
+        stored["score"]["data_bar"] = stored_bar
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert files.load(tmp_path).data.data_bar == expected
 
 
 def test_a_stored_config_comes_back(tmp_path):

@@ -263,8 +263,10 @@ def test_which_keys_may_change_later():
     later = {key for key, _ in rows() if changeable(key)}
     assert later >= {key for key, _ in rows() if key.startswith(("score.", "eval.", "search."))}
     assert later - {key for key, _ in rows() if key.startswith(("score.", "eval.", "search."))} == {
-        "preset", "select", "population.together", "data.dir", "data.verify", "train.log_every",
-        "train.image_every", "train.checkpoint_every", "train.validate_every", "train.validation",
+        "preset", "select", "population.together", "data.dir", "data.verify", "data.data_bar",
+        "data.bit_depth", "data.pages", "data.follow_links", "train.log_every", "train.image_every",
+        "train.checkpoint_every", "train.checkpoint_minutes", "train.validate_every",
+        "train.validation",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from semad.config import files
 from semad.config.settings import with_values
-from semad.errors import UserError
+from semad.errors import CannotWrite, UserError
 from semad.pipeline import evaluate
 from semad.run import workdir as workdirs
 from semad.run.prepare import prepare
@@ -114,7 +114,7 @@ def test_a_failed_evaluation_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("semad.evaluation.item_files.write_scores", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CannotWrite, match="evaluation/one_class: cannot be written.*No space"):
         evaluate(run, state, tmp_path)
     assert list((tmp_path / "evaluation").iterdir()) == []
     assert not (tmp_path / "report.html").exists()

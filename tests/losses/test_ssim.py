@@ -53,6 +53,24 @@ def test_the_gradient_is_that_of_the_function():
     np.testing.assert_allclose(jax.grad(along)(0.0), numeric, rtol=1e-2)
 
 
-def test_a_patch_smaller_than_the_window():
-    with pytest.raises(ValueError, match="smaller than the SSIM window"):
-        ssim.mean_similarity(jnp.zeros((1, 8, 8, 1)), jnp.zeros((1, 8, 8, 1)))
+def test_flat_images_by_hand():
+    """Without variance what is left is (2ab + C1) / (a² + b² + C1), with C1 = 0.02²."""
+    x, y = jnp.full((1, 11, 11, 1), 0.5), jnp.full((1, 11, 11, 1), -0.25)
+    expected = (-0.25 + 4e-4) / (0.3125 + 4e-4)
+    np.testing.assert_allclose(ssim.mean_similarity(x, y), [expected], rtol=1e-4)
+    np.testing.assert_allclose(ssim.mean_dissimilarity(x, y), [1 - expected], rtol=1e-4)
+    assert ssim.similarity_map(x, y).shape == (1, 11, 11)
+
+
+def test_the_smallest_image_has_one_whole_window():
+    x, y = pair(11)
+    middle = ssim.similarity_map(x, y)[:, 5, 5]
+    np.testing.assert_allclose(ssim.mean_similarity(x, y), middle, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (10, 11), (11, 10)])
+def test_a_patch_smaller_than_the_window(shape):
+    images = jnp.zeros((1, *shape, 1))
+    message = f"^images of {shape[0]}×{shape[1]} are smaller than the SSIM window$"
+    with pytest.raises(ValueError, match=message):
+        ssim.mean_similarity(images, images)

@@ -30,6 +30,9 @@ def test_at_threshold():
     assert found["precision"] == pytest.approx(2 / 3)
     assert found["recall"] == pytest.approx(2 / 3)
     assert found["f1"] == pytest.approx(2 / 3)
+    # An item at the threshold is not above it: true positives 0.9 and 0.8, none wrong.
+    tied = ranking.at_threshold(LABELS, SCORES, 0.5)
+    assert tied == pytest.approx({"precision": 1.0, "recall": 2 / 3, "f1": 0.8})
     nothing = ranking.at_threshold(LABELS, SCORES, 1.0)
     assert nothing == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
@@ -54,6 +57,8 @@ def test_the_thesis_takes_the_percentile_with_the_best_f1():
     best = ranking.transductive_best(table)
     assert best == {"percentile": 90.0} | table["90"]
     assert best["f1"] == 1.0
+    tied = {"80": {"f1": 0.5}, "99.1": {"f1": 0.7}, "99.2": {"f1": 0.7}}
+    assert ranking.transductive_best(tied) == {"percentile": 99.1, "f1": 0.7}
 
 
 def test_the_registries():

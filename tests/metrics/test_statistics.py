@@ -1,11 +1,14 @@
-"""Figures, differences and their intervals against sklearn, by hand, and on draws."""
+"""Metrics, differences and their intervals against sklearn, by hand, and on draws."""
+
+import math
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics
 
-from semad.metrics import pixels
+from semad.errors import UserError
+from semad.metrics import pixels, ranking
 from semad.metrics.ranking import metric_names
 from semad.metrics.statistics import (
     ComparedSystem,
@@ -16,11 +19,19 @@ from semad.metrics.statistics import (
     draws,
     from_bins,
     holm,
+    sample,
     verdict,
     weighted_metrics,
 )
+from semad.scoring.thresholds import CONFIDENCE
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def same_draws():
+    """Each test draws the same, whichever ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 def items(images=12, per_image=30, shift=0.8, rng=RNG):
@@ -63,6 +74,31 @@ def test_an_item_at_the_threshold_is_not_above_it():
     assert weighted_metrics(one, np.ones(4))[2:] == pytest.approx([1, 0.5, 2 / 3])
 
 
+def test_bins_by_hand(monkeypatch):
+    """Edges at the quartiles 1.75, 2 and 2.25 of 1, 2, 2 and 3, and just above the threshold 2."""
+    monkeypatch.setattr(pixels, "BINS", 8)
+    scores, labels = np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, False])
+    binned = bin_scores(scores, labels, np.array([0, 0, 2, 2]), 2.0)
+    # Bins: below 1.75, below 2, exactly 2, below 2.25, above.
+    assert binned.normal.toarray().tolist() == [[1, 0, 1, 0, 0], [0] * 5, [0, 0, 0, 0, 1]]
+    assert binned.anomalous.toarray().tolist() == [[0] * 5, [0] * 5, [0, 0, 1, 0, 0]]
+    assert binned.limit == 3
+    # A threshold between two edges: all above the next number is above it.
+    assert bin_scores(scores, labels, np.array([0, 0, 2, 2]), 1.75).limit == 2
+
+
+def test_of_bins_those_above_the_threshold_count():
+    edges = np.array([1.0, 2.0, 3.0])
+    counts = np.array([[1, 2, 3, 4]]), np.array([[5, 6, 7, 8]])
+    for threshold, limit in ((0.5, 1), (1.0, 2), (2.5, 3)):
+        binned = from_bins(*counts, edges, threshold)
+        assert binned.limit == limit
+        precision, recall = weighted_metrics(binned, np.ones(1))[2:4]
+        right, wrong = counts[1][0, limit:].sum(), counts[0][0, limit:].sum()
+        assert precision == pytest.approx(right / (right + wrong))
+        assert recall == pytest.approx(right / 26)
+
+
 def test_pixels_counted_before():
     maps = [RNG.normal(size=(20, 20)) + np.eye(20) for _ in range(4)]
     masks = [np.eye(20, dtype=bool)] * 4
@@ -75,7 +111,11 @@ def test_pixels_counted_before():
 
 def test_one_class_alone_has_no_figures():
     one = bin_scores(np.arange(4.0), np.array([0, 0, 1, 1], bool), np.arange(4), 2.0)
-    assert np.isnan(weighted_metrics(one, np.array([1, 2, 0, 0]))).all()
+    for weights in ([1, 2, 0, 0], [0, 0, 1, 2]):
+        values = weighted_metrics(one, np.array(weights))
+        assert len(values) == len(metric_names())
+        assert np.isnan(values).all()
+    assert not np.isnan(weighted_metrics(one, np.array([1, 0, 0, 1]))).any()
 
 
 def test_draws_are_of_whole_images():
@@ -83,6 +123,28 @@ def test_draws_are_of_whole_images():
     assert (weights.sum(axis=1) == 7).all()
     assert weights.std(axis=0).min() > 0
     np.testing.assert_array_equal(weights, draws(7, 0))
+    assert weights.shape == (400, 7)
+    assert weights.mean(axis=0) == pytest.approx(np.ones(7), abs=0.2)  # each as often as the others
+    assert (weights != draws(7, 1)).any()
+
+
+def test_samples_of_a_system():
+    """On the images as they are, then on each resample; a row per seed."""
+    scores, labels, numbers = items(images=3, per_image=8)
+    seeds = [bin_scores(sign * scores, labels, numbers, 0.5) for sign in (1, -1)]
+    weights = np.array([[3, 0, 0], [1, 1, 1]])
+    whole = sample(ComparedSystem("system", seeds, fixed=True), weights)
+    assert (whole.images, whole.fixed) == (3, True)
+    assert whole.samples.shape == (2, 2, len(metric_names()))
+    np.testing.assert_array_equal(whole.values, whole.samples[1])
+    first = numbers == 0
+    for seed, sign in enumerate((1, -1)):
+        for part, found in (
+            (slice(None), whole.values[seed]),
+            (first, whole.samples[0, seed]),
+        ):
+            expected = metrics.roc_auc_score(labels[part], sign * scores[part])
+            assert found[0] == pytest.approx(expected, abs=1e-9)
 
 
 def sampled(values, spread, fixed=False):
@@ -109,12 +171,68 @@ def test_what_has_no_seeds_adds_no_variance_of_seeds():
     half = stats.t.ppf(0.975, 1) * 0.1
     assert found["interval"] == pytest.approx([0.2 - half, 0.2 + half])
     (nothing,) = difference(sampled([0.6], [0, 0.1]), other)
-    assert nothing["interval"] is None  # one seed says nothing of seeds
+    assert nothing == {"value": pytest.approx(0.1), "interval": None, "p": None}  # one seed
+
+
+def test_seeds_are_paired_where_both_have_as_many():
+    """Differences of pairs have variance 0 / 2; unpaired, 0.02 / 2 and 0.02 / 2 are added."""
+    own, other = sampled([0.6, 0.8], [0, 0.2]), sampled([0.5, 0.7], [0, 0])
+    (paired,) = difference(own, other)
+    error = 0.02**0.5  # of the images alone
+    half = stats.t.ppf(0.975, 40) * error
+    assert paired["interval"] == pytest.approx([0.1 - half, 0.1 + half])
+    for one, two in (
+        (own, sampled([0.5, 0.7], [0, 0], fixed=True)),
+        (sampled([0.6, 0.8], [0, 0.2], fixed=True), other),
+    ):
+        (found,) = difference(one, two)
+        error = (0.02 / 2 + 0.02) ** 0.5
+        freedom = error**4 / (0.01**2 / 1 + 0.02**2 / 40)
+        half = stats.t.ppf(0.975, freedom) * error
+        assert found["interval"] == pytest.approx([0.1 - half, 0.1 + half])
+    (found,) = difference(own, sampled([0.5, 0.6, 0.7], [0, 0]))
+    error = (0.02 / 2 + 0.01 / 3 + 0.02) ** 0.5
+    freedom = error**4 / ((0.02 / 2 + 0.01 / 3) ** 2 / 1 + 0.02**2 / 40)
+    half = stats.t.ppf(0.975, freedom) * error
+    assert found["interval"] == pytest.approx([0.1 - half, 0.1 + half])
+
+
+def test_what_neither_seeds_nor_images_change():
+    fixed = sampled([0.75], [0, 0], fixed=True)
+    (found,) = difference(fixed, sampled([0.5], [0, 0], fixed=True))
+    assert found == {"value": 0.25, "interval": [0.25, 0.25], "p": 0.0}
+    (found,) = difference(fixed, fixed)
+    assert found == {"value": 0.0, "interval": [0.0, 0.0], "p": 1.0}
+    # What the images do to both alike does not count.
+    alike = sampled([0.5, 0.75], [0, 0.25]), sampled([0.25, 0.5], [0, 0.25])
+    assert difference(*alike) == [{"value": 0.25, "interval": [0.25, 0.25], "p": 0.0}]
+    # Of images alone: one seedless value, and a bootstrap of variance .02.
+    (found,) = difference(sampled([0.75], [0, 0.2], fixed=True), fixed)
+    half = stats.t.ppf(0.975, 40) * 0.02**0.5
+    assert found["interval"] == pytest.approx([-half, half])
+
+
+def test_one_image_says_nothing_of_others():
+    own, other = sampled([0.6, 0.8], [0, 0.2]), sampled([0.5, 0.6], [0, 0])
+    (found,) = difference(own._replace(images=1), other)
+    assert found == {"value": pytest.approx(0.15), "interval": None, "p": None}
+    (found,) = difference(own._replace(images=2), other)
+    assert found["interval"]
+
+
+def test_resamples_without_figures_count_for_nothing():
+    other = sampled([0.5, 0.6], [0, 0, 0])
+    (found,) = difference(sampled([0.5, 0.7], [0, 0.2, math.nan]), other)
+    (expected,) = difference(sampled([0.5, 0.7], [0, 0.2]), sampled([0.5, 0.6], [0, 0]))
+    assert found == expected
 
 
 def test_holm_by_hand():
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+    # 3 · 0.01, then 2 · 0.012, which is lower and so takes the former's.
+    assert holm([0.012, 0.5, 0.01]) == pytest.approx([0.03, 0.5, 0.03])
+    assert holm([]) == []
 
 
 def entry(name, labels, numbers, shift, rng, seeds=3):
@@ -122,7 +240,98 @@ def entry(name, labels, numbers, shift, rng, seeds=3):
     return ComparedSystem(name, [bin_scores(one, labels, numbers, 1.0) for one in draws_])
 
 
-def test_what_is_alike_is_within_noise_and_what_is_not_is_beyond():
+@pytest.fixture
+def compared(monkeypatch):
+    """Rows of four systems on 6 images, and what they were made of."""
+    monkeypatch.setattr("semad.metrics.statistics.RESAMPLES", 9)
+    rng = np.random.default_rng(2)
+    _, labels, numbers = items(images=6, per_image=12, rng=rng)
+    systems = [
+        entry("first", labels, numbers, 0.8, rng, seeds=2),
+        entry("second", labels, numbers, 1.2, rng, seeds=2),
+        entry("third", labels, numbers, 0.9, rng, seeds=1),
+        entry("fixed", labels, numbers, 0.1, rng, seeds=1)._replace(fixed=True),
+    ]
+    return systems, compare(systems, "first", seed=4)
+
+
+def test_a_comparison_row_by_row(compared):
+    systems, rows = compared
+    weights = draws(6, 4)
+    assert [row["name"] for row in rows] == ["first", "second", "third", "fixed"]
+    assert [row["seeds"] for row in rows] == [2, 2, 1, 1]
+    samples = [sample(system, weights) for system in systems]
+    for system, row in zip(samples, rows, strict=True):
+        for number, name in enumerate(metric_names()):
+            values = system.values[:, number]
+            assert row[name]["mean"] == pytest.approx(values.mean())
+            several = len(values) > 1
+            assert row[name]["std"] == (pytest.approx(values.std(ddof=1)) if several else None)
+            means = system.samples[:, :, number].mean(axis=1)
+            ends = np.quantile(means, [0.025, 0.975])
+            assert row[name]["interval"] == pytest.approx(ends.tolist())
+    for number, name in enumerate(metric_names()):
+        assert set(rows[0][name]) == {"mean", "std", "interval"}
+        found = [row[name]["difference"] for row in rows[1:]]
+        for row, system in zip(found, samples[1:], strict=True):
+            expected = difference(system, samples[0])[number]
+            assert {key: row[key] for key in expected} == expected
+        assert "p_holm" not in found[1]  # one seed: not tested, so not among the tests
+        adjusted = holm([found[0]["p"], found[2]["p"]])
+        assert [found[0]["p_holm"], found[2]["p_holm"]] == adjusted
+
+
+def test_a_system_alone(compared):
+    systems, rows = compared
+    (row,) = compare(systems[2:3], "third", seed=4)
+    without = {name: rows[2][name] for name in ("name", "seeds")}
+    for name in metric_names():
+        without[name] = {key: rows[2][name][key] for key in ("mean", "std", "interval")}
+    assert row == without
+
+
+def test_resamples_are_those_of_seed_0_unless_another_is_named(compared):
+    systems, rows = compared
+    assert compare(systems, "first") == compare(systems, "first", seed=0) != rows
+
+
+def test_test_data_of_one_class():
+    _, _, numbers = items(images=2)
+    message = "^the test data are all normal or all anomalous, so nothing can be ranked$"
+    for same in (True, False):
+        alone = entry("one", np.full(len(numbers), same), numbers, 0.5, RNG, seeds=1)
+        with pytest.raises(UserError, match=message):
+            compare([alone], "one")
+
+
+def test_the_verdict_in_sentences():
+    def row(name, p_holm, value=0.25, interval=(0.125, 0.375)):
+        between = {"value": value, "interval": list(interval), "p_holm": p_holm}
+        if p_holm is None:
+            between = {"value": value, "interval": None, "p": None}
+        return {"name": name, "f1": {"difference": between}}
+
+    rows = [
+        {"name": "base", "f1": {"mean": 0.5}},
+        row("A", 0.01),
+        row("B", 0.049, -0.25, (-0.375, -0.125)),
+        row("C", 1 - CONFIDENCE, 0.0625, (-0.0625, 0.1875)),
+        row("D", 0.9, 0.0, (-0.5, 0.5)),
+        row("E", None),
+        row("F", None),
+    ]
+    apart = "Beyond noise from base: A (+0.250, +0.125 to +0.375), B (-0.250, -0.375 to -0.125)."
+    near = "Within noise of base: C (+0.062, -0.062 to +0.188), D (+0.000, -0.500 to +0.500)."
+    untested = "Of one seed or one image, so not compared: E, F."
+    assert verdict(rows, "base", "f1") == f"{apart} {near} {untested}"
+    assert verdict(rows[:3], "base", "f1") == apart
+    assert verdict(rows[:1], "base", "f1") == ""
+    of_ranking = [{"name": "A", "auroc": row("A", 0.9, 0.0, (-0.5, 0.5))["f1"]}]
+    assert verdict(of_ranking, "base").startswith("Within noise of base: A (")
+
+
+def test_what_is_alike_is_within_noise_and_what_is_not_is_beyond(monkeypatch):
+    monkeypatch.setattr("semad.metrics.statistics.RESAMPLES", 60)
     _, labels, numbers = items(images=20)
     rows = compare(
         [
@@ -142,8 +351,10 @@ def test_what_is_alike_is_within_noise_and_what_is_not_is_beyond():
 
 
 def test_false_alarms_are_as_rare_as_promised(monkeypatch):
-    """Of equal systems at most about one in twenty is said to differ."""
-    monkeypatch.setattr("semad.metrics.statistics.RESAMPLES", 60)
+    """Of equal systems at most about one in twenty is said to differ, by AUROC."""
+    monkeypatch.setattr("semad.metrics.statistics.RESAMPLES", 40)
+    monkeypatch.delitem(ranking.RANKING, "average_precision")
+    monkeypatch.setattr(ranking, "AT_THRESHOLD", {})
     rng, wrong, trials = np.random.default_rng(3), 0, 60
     for _ in range(trials):
         _, labels, numbers = items(images=15, per_image=10, rng=rng)

@@ -9,7 +9,6 @@ from PIL import Image
 import semad
 from semad.data import sources
 from semad.inference.inspection import inspect
-from semad.inference.inspection_report import write_report as write_inspection
 from semad.pipeline import evaluate
 from semad.reports.run import write_report
 from semad.training.loop import train
@@ -40,7 +39,7 @@ def pages(tmp_path_factory):
         path = images / f"a rather long name of a micrograph, number {number}.png"
         Image.fromarray(image[..., 0]).save(path)
     (images / "bad.png").touch()
-    write_inspection(detector, root / "out", inspect(detector, images, root / "out"))
+    inspect(detector, images, root / "out")
     return [root / name / "report.html" for name in ("training", "thesis_tiles", "pixel", "out")]
 
 

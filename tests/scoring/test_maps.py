@@ -1,5 +1,7 @@
 """Dense maps: coverage, blending, seams, one compilation, and what a tile makes of them."""
 
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,6 +80,35 @@ def test_chunks_change_nothing():
         np.testing.assert_allclose(values, maps(image, chunk=64)[name], rtol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(16, 16), (61, 37), (90, 64)])
+@pytest.mark.parametrize(("stride", "size"), [(5, 0), (16, 0), (16, 48)])
+def test_blending_in_bands_is_blending_at_once(shape, stride, size):
+    """To the bit: sums and weights of the whole image, divided, then smoothed into a new array."""
+    image = draw(*shape)
+    tiling = MapTiling(16, stride, 8, size)
+    patch, step, _, _ = tiling.fit(*shape)
+    sums, shares, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32), window(patch)
+    for top in positions(shape[0], patch, step):
+        for left in positions(shape[1], patch, step):
+            place = slice(top, top + patch), slice(left, left + patch)
+            sums[place] += image[place][..., 0].astype(np.float32) * weight
+            shares[place] += weight
+    for sigma in (0.0, 3.0):
+        found = anomaly_maps(scorer, None, image, tiling, smoothing=sigma, names=("pixel",))
+        np.testing.assert_array_equal(found["pixel"], smooth(sums / shares, sigma))
+
+
+def test_a_map_takes_little_more_memory_than_itself():
+    image = draw(1024, 1024)
+    tiling = MapTiling(16, 16, 4, 128)
+    anomaly_maps(scorer, None, image[:128], tiling)  # compiles
+    tracemalloc.start()
+    found = anomaly_maps(scorer, None, image, tiling, smoothing=2.0, names=("pixel",))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.7 * found["pixel"].nbytes
+
+
 def test_what_cannot_be_mapped():
     with pytest.raises(ValueError, match="smaller than a patch"):
         maps(draw(15, 40))
@@ -109,6 +140,8 @@ def test_smoothing_keeps_a_constant_and_spreads_a_point():
     rows = np.arange(41) - 20
     assert (spread.sum(axis=1) * rows**2).sum() == pytest.approx(9, rel=0.02)
     assert smooth(point, 0) is point
+    assert smooth(point, 3.0, out=point) is point  # line by line, so in place
+    np.testing.assert_array_equal(point, spread)
 
 
 def test_pooling():

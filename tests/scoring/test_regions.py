@@ -1,7 +1,11 @@
 """An image's score, its defects and their measures, by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage import measure
 from skimage.morphology import area_opening
 
 from semad.scoring import regions as scoring
@@ -32,6 +36,43 @@ def test_the_score_is_the_maximum_of_the_area_opening(area):
     values = RNG.normal(size=(8, 8)).astype(np.float32)
     opened = area_opening(values, area, connectivity=2)
     assert image_score(values, "max", area) == opened.max()
+
+
+@pytest.mark.parametrize("bands", [1, 20, 2**22])
+def test_bands_and_ties_change_nothing(monkeypatch, bands):
+    """What is done row by row, or by a sample of the levels, gives the same as at once."""
+    monkeypatch.setattr(scoring, "_BAND", bands)
+    for number in range(20):
+        values = np.round(ndimage.gaussian_filter(RNG.normal(size=(23, 17)), 1) * 8) / 8
+        values = values.astype(np.float32)
+        for area in (1, 6, 400):
+            expected = area_opening(values, area, connectivity=2).max() if area < 391 else None
+            score = image_score(values, "max", area)
+            assert score == (values.min() if expected is None else expected)
+        mask = values > RNG.choice(values.ravel())
+        properties = measure.regionprops(measure.label(mask, connectivity=2), values)
+        expected = [
+            Region(p.bbox, p.centroid, int(p.area), float(p.intensity_max)) for p in properties
+        ]
+        assert regions(values, mask) == sorted(expected, key=lambda region: -region.peak), number
+        limits = Thresholds(0.3, float(RNG.normal(0.3)))
+        labels = measure.label(values > min(limits), connectivity=2)
+        cores = np.unique(labels[area_opening(values, 3, connectivity=2) > 0.3])
+        assert (segment(values, limits, "max", 3) == np.isin(labels, cores)).all()
+
+
+@pytest.mark.parametrize("area", [1, 20])
+def test_a_score_takes_little_memory(area):
+    """Five bytes per pixel, a mask and its labels, and what a sorted copy of the map would not."""
+    values = ndimage.gaussian_filter(RNG.random((1000, 1000), np.float32), 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "_BAND", 2**14)
+        tracemalloc.start()
+        score = image_score(values, "max", area)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert values.mean() < score <= values.max()
+    assert peak < 6.5 * values.size
 
 
 def test_the_score_of_a_map():

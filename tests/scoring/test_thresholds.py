@@ -8,6 +8,12 @@ from semad.scoring.thresholds import Rates, achieved, calibrate, conformal, shar
 RNG = np.random.default_rng(1)
 
 
+@pytest.fixture(autouse=True)
+def same_draws():
+    """Each test draws the same, whichever ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(1).bit_generator.state
+
+
 @pytest.mark.parametrize(
     ("count", "rate", "expected"),
     [(19, 0.05, 19), (20, 0.05, 20), (39, 0.05, 38), (99, 0.1, 90), (4, 0.2, 4), (5, 1.0, 1)],
@@ -45,6 +51,8 @@ def test_leaving_one_image_out_by_hand():
     low, high = found["interval"]
     assert (low, high) == (0, 1)  # Student's interval of (0, 0, 1) is wider than all there is
     assert achieved(groups[:1], 0.1) is None
+    # Of two images each is held against the other: rank 19 of 20 is 18, and 19 lies above it.
+    assert achieved(groups[:2], 0.1)["achieved"] == pytest.approx(1 / 20)
 
 
 def test_intervals():
@@ -57,7 +65,19 @@ def test_intervals():
     single = share_above([np.array([float(k < 1)]) for k in range(10)], [0.5] * 10)
     assert single["achieved"] == pytest.approx(0.1)
     assert single["interval"] == pytest.approx([0.002529, 0.445016], abs=1e-5)  # Clopper-Pearson
-    assert share_above([np.zeros(4)], [0.0])["interval"] is None
+    assert share_above([np.zeros(4)], [0.0]) == {"achieved": 0.0, "interval": None}
+    # Two images are enough: shares 0 and 0.02, and 12.706 = t(0.975) of one degree of freedom.
+    found = share_above([np.zeros(50), np.array([0.0] * 49 + [1.0])], [0.5] * 2)
+    assert found["interval"] == pytest.approx([0, 0.01 + 12.7062 * 0.01], abs=1e-6)
+
+
+def test_a_score_at_the_limit_is_not_above_it():
+    assert share_above([np.array([1.0, 2.0, 3.0, 4.0])], [3.0])["achieved"] == 0.25
+
+
+def test_a_limit_for_each_group():
+    with pytest.raises(ValueError, match="shorter"):
+        share_above([np.zeros(2), np.zeros(2)], [0.5])
 
 
 def test_calibration_of_images():
@@ -71,13 +91,28 @@ def test_calibration_of_images():
     assert record["pixel"]["achieved"] == pytest.approx(2 / 9)
 
 
+def test_the_record_of_a_calibration():
+    """Three images of two parts each; the lowest rate is 1 − (3/4)²."""
+    maps = [np.array([[level, level]]) for level in (0.0, 1.0, 2.0)]
+    limits, record = calibrate(maps, [5.0, 7.0, 6.0], Rates(0.5, 0.25), part=0.5)
+    assert limits == (7.0, 2.0)  # ranks ⌈4 · 0.5^½⌉ of 3, and ⌈7 · 0.75⌉ of 6
+    assert record == {
+        "rate": 0.5,
+        "pixel_rate": 0.25,
+        "images": 3,
+        "part": 0.5,
+        "lowest_rate": pytest.approx(0.4375),
+        "pixel": {"achieved": pytest.approx(1 / 3), "interval": [0.0, 1.0]},
+    }
+
+
 def test_whole_images_keep_the_rate_that_their_parts_were_calibrated_for():
     """A whole image of four independent parts scores the highest of them."""
     parts = RNG.normal(size=(4_000, 24))
     whole = RNG.normal(size=(4_000, 4)).max(axis=1)
-    maps = [np.zeros((1, 1))] * 24
     rate, rates = 0.3, Rates(0.3, 0.05)
-    limits = np.array([calibrate(maps, row, rates, part=0.25)[0].image for row in parts])
+    one = [np.zeros((1, 1))]  # maps have no part in the images' threshold
+    limits = np.array([calibrate(one, row, rates, part=0.25)[0].image for row in parts])
     assert (whole > limits).mean() == pytest.approx(rate, abs=0.04)
-    record = calibrate(maps, parts[0], rates, part=0.25)[1]
+    record = calibrate(one * 24, parts[0], rates, part=0.25)[1]
     assert record["lowest_rate"] == pytest.approx(1 - (24 / 25) ** 4)

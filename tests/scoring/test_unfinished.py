@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from semad.errors import CannotWrite
 from semad.evaluation.evaluate import evaluate
 from semad.run import workdir as workdirs
 from semad.scoring import batched, unfinished
@@ -60,6 +61,72 @@ def test_what_has_another_origin_is_not_used(tmp_path):
     assert not calls
     score(make_scorer(calls), Unfinished(folder, "b", every=0))
     assert len(calls) == 6
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+SPOILT = {
+    "deleted": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "halved": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "flipped": lambda path: flip(path, 8 * path.stat().st_size // 2),
+    "renamed": lambda path: path.rename(path.with_name("scoring_00000004_x.npz")),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_damaged_blocks_are_computed_again(tmp_path, how):
+    folder = tmp_path / "kept"
+    whole = score(make_scorer([]), Unfinished(folder, "a", every=0))
+    second = sorted(folder.glob("*.npz"))[1]
+    SPOILT[how](second)
+    calls = []
+    scores = score(make_scorer(calls), Unfinished(folder, "a", every=0))
+    assert len(calls) == 5
+    np.testing.assert_array_equal(scores.values["mean"], whole.values["mean"])
+
+
+def test_blocks_of_two_processes_are_not_mixed_up(tmp_path):
+    """Both write to one folder, at different places."""
+    kept = Unfinished(tmp_path / "kept", "a", every=0)
+    for first, count in ((0, 4), (0, 6), (4, 4), (6, 3), (8, 4)):
+        kept.append("a", first, count, {"rows": np.arange(first, first + count)})
+    blocks, length = kept.read("a")
+    assert length == 9
+    assert np.concatenate([block["rows"] for block in blocks]).tolist() == list(range(9))
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "kept"
+    with pytest.raises(CannotWrite):
+        Unfinished(folder, "a").append("a", 0, 1, {"rows": np.zeros(1)})
+    kept = Unfinished(folder, "a", every=0, required=False)
+    kept.append("a", 0, 1, {"rows": np.zeros(1)})
+    assert not kept.due()
+
+
+def test_a_stop_of_items_loses_nothing(tmp_path):
+    def stopping(calls):
+        scorer = make_scorer(calls)
+
+        def call(member, patches, absent=None):
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return scorer(member, patches)
+
+        return call
+
+    with pytest.raises(KeyboardInterrupt):
+        score(stopping([]), Unfinished(tmp_path / "kept", "a"))
+    calls = []
+    scores = score(make_scorer(calls), Unfinished(tmp_path / "kept", "a"))
+    assert len(calls) == 3
+    assert scores.reconstructions.keys() == {1, 9, 22}
 
 
 def test_short_work_leaves_nothing(tmp_path):

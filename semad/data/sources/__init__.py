@@ -6,6 +6,7 @@ from semad.config.schema import DataSettings
 from semad.data.source import Source
 from semad.data.sources import digits, folder, nanofibres, nanotwice, one_vs_rest
 from semad.errors import UserError
+from semad.utils.paths import expanded
 
 SOURCES: dict[str, Callable[[DataSettings], Source]] = {
     "nanofibres": nanofibres.load,
@@ -21,6 +22,7 @@ def load(data: DataSettings) -> Source:
     Raises:
       UserError: the name is unknown, or the source cannot be loaded as configured.
     """
+    data = data.replace(dir=str(expanded("config.data.dir", data.dir)) if data.dir else data.dir)
     if data.name.startswith("tfds:"):
         return one_vs_rest.load(data)
     if data.name not in SOURCES:

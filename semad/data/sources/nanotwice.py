@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from semad.config.schema import DataSettings
-from semad.data import images
+from semad.data import collect, images
+from semad.data.collect import Entry
+from semad.data.labels import implausible
 from semad.data.source import Source
 from semad.errors import UserError
 
@@ -85,19 +87,30 @@ def _load_folder(root: Path, data: DataSettings) -> Source:
         verify(root)
     train_paths = images.list_images(root / "Normal")
     test_paths = images.list_images(root / "Anomalous" / "images")
-    mask_paths = [_mask_path(path, root) for path in test_paths]
+    mask_paths = {path: _mask_path(path, root) for path in test_paths}
     for path in images.list_images(root / "Anomalous" / "gt"):
-        if path not in mask_paths:
+        if path not in mask_paths.values():
             raise UserError(f"mask without an image: {path}; remove it or restore its image")
-    loaded = [images.read_image(path, data.channels) for path in train_paths + test_paths]
-    loaded = images.same_depth(loaded)
-    train, test = loaded[: len(train_paths)], loaded[len(train_paths) :]
+    reading = images.reading_of(data)
+    train = collect.read_training(collect.entries_of(train_paths, "Normal", reading), reading)
+    entries = collect.entries_of(test_paths, "Anomalous", reading)
+    test = collect.read_test(entries, reading, train.bit_depth)
     masks = [
-        images.read_mask(path, image.shape[:2])
-        for path, image in zip(mask_paths, test, strict=True)
+        images.read_mask(mask_paths[entry.path], image.shape[:2], rows)
+        for entry, image, rows in zip(entries, test.images, test.rows, strict=True)
     ]
-    ids = [path.stem for path in train_paths], [path.stem for path in test_paths]
-    return _source(data, train, test, masks, ids)
+    ids = [_id(entry) for entry in train.entries], [_id(entry) for entry in entries]
+    loaded = images.same_depth([*train.images, *test.images])
+    count = len(train.images)
+    doubtful = implausible(masks, [True] * len(masks), ids[1])
+    return _source(data, loaded[:count], loaded[count:], masks, ids)._replace(
+        bit_depth=train.bit_depth,
+        cautions=collect.gather(train.cautions + test.cautions + doubtful),
+    )
+
+
+def _id(entry: Entry) -> str:
+    return entry.path.stem + (f"#{entry.page}" if entry.page else "")
 
 
 def _mask_path(image: Path, root: Path) -> Path:

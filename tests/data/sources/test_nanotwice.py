@@ -23,7 +23,7 @@ needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared Na
 
 
 def picture(number, height=6):
-    return np.full((height, 7), number - 1100, np.uint8)
+    return (number - 1100 + np.arange(height * 7).reshape(height, 7)).astype(np.uint8)
 
 
 def mask(number):
@@ -94,6 +94,12 @@ def test_archive_errors(tmp_path):
     one_line(lambda: prepare(str(tmp_path / "d"), str(tmp_path / "no.zip")), tmp_path / "no.zip")
     (tmp_path / "text.zip").write_text("x")
     one_line(lambda: prepare(str(tmp_path / "d"), str(tmp_path / "text.zip")), "no zip archive")
+
+
+def test_an_archive_that_would_fill_the_disk(tmp_path, monkeypatch):
+    archive = write_archive(tmp_path / "a.zip")
+    monkeypatch.setattr(nanotwice_builder, "MAX_BYTES", 1000)
+    one_line(lambda: nanotwice_builder.prepare(str(tmp_path / "d"), archive), archive, "unpacks")
 
 
 def test_failed_download(tmp_path, monkeypatch):
