@@ -117,8 +117,9 @@ def _flips(
         for path in (start / folder).rglob("*")
         if path.is_file()
     )
-    for number, place in enumerate(draw.permutation(count) % len(files)):
-        name = files[place]
+    order = draw.permutation(len(files))
+    for number in range(count):
+        name = files[order[number % len(files)]]
         mode = "score" if name.startswith("out/") else _READERS[number % len(_READERS)]
         yield mode, try_flip(warm, system, mode, known[mode], name, draw)
 

@@ -66,8 +66,8 @@ def open_output(output: Path, settings: dict[str, Any]) -> None:
     for key in sorted(stored.keys() | wanted.keys()):
         if stored.get(key) != wanted.get(key):
             raise UserError(
-                f"{output} holds results with {key} = {stored.get(key)}, not "
-                f"{wanted.get(key)}; give another --output"
+                f"{path} says {key} = {stored.get(key)}, not {wanted.get(key)}: the results "
+                "there are of other settings; give another --output"
             )
 
 

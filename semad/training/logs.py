@@ -200,14 +200,14 @@ class _Board:
 
 
 def _lines(path: Path) -> list[str]:
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = path.read_text(errors="surrogateescape") if path.is_file() else ""
     return [line for line in text.split("\n") if line]
 
 
 def _step(line: str) -> float:
     """The step of a line; a damaged one, as a kill or a full disk leaves it, belongs to no step."""
     try:
-        step = json.loads(line)["step"]
+        step = json.loads(line.encode())["step"]  # raises for what is no UTF-8
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return math.inf
     return step if isinstance(step, int) else math.inf

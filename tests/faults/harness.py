@@ -139,11 +139,18 @@ def write_images(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
 
 
-def results(folder: Path) -> dict[str, Any]:
-    """Everything in a folder that a fault may not change, by name, to the bit."""
+def results(folder: Path, damaged: str = "") -> dict[str, Any]:
+    """Everything in a folder that a fault may not change, by name, to the bit.
+
+    Args:
+      folder: of the run, its output and its export.
+      damaged: a file that was damaged on purpose; it is left out, or the checkpoints that it is of.
+    """
     kept: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if name == damaged:
+            continue
         if path.name == "log.jsonl":
             kept[name] = [_without_times(json.loads(line)) for line in path.open()]
         elif path.name == "metrics.json":
@@ -159,7 +166,7 @@ def results(folder: Path) -> dict[str, Any]:
             kept[name] = path.stat().st_size > 0
     for kind in ("checkpoints", "best"):
         steps = checkpoint_steps(folder / "run", kind)
-        if steps:
+        if steps and not damaged.startswith(f"run/{kind}/"):
             kept[kind] = _checkpoint(folder / "run" / kind / str(steps[-1]))
     return kept
 

@@ -129,8 +129,9 @@ def try_flip(
         if outcome.code != 0:
             problem = f"ends with {outcome.code} without its name: {outcome.output[-300:]}"
         else:
-            changed = {name} if name.endswith((".csv", ".json", ".npz", ".jsonl", ".tif")) else ()
-            problem = differences(reference.results, _whole(results(folder)), changed)
+            kept = _whole(results(folder, damaged=name))
+            kind = name.split("/")[1]
+            problem = differences(reference.results, kept, {name, kind})
     return Verdict(f"{mode}, bit {bit} of {name}", problem, outcome)
 
 

@@ -17,6 +17,7 @@ from semad.metrics.ranking import metric_names
 from semad.reports import ablation as tables
 from semad.reports import comparison
 from semad.sweeps import budget, grid
+from semad.sweeps import run_if_missing as run_if_missing_module
 from semad.sweeps.run_if_missing import publish, rounded, run_if_missing
 from tests import tiny
 
@@ -84,6 +85,14 @@ def test_other_test_images_are_another_evaluation(population, tmp_path, monkeypa
     assert len(set(digests)) == 2
     run_if_missing(workdir, config, tmp_path)
     assert not first.with_name(f"{first.name}.2").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"auroc": 1'])
+def test_a_damaged_evaluation_is_done_again(tmp_path, caplog, text):
+    (tmp_path / "metrics.json").write_text(text)
+    run = tiny.prepare("autoencoder")
+    assert not run_if_missing_module._evaluated(tmp_path, run, [7])
+    assert f"{tmp_path}: metrics.json is damaged" in caplog.text
 
 
 def test_variants_are_what_the_metrics_say(population):
