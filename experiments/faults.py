@@ -3,10 +3,11 @@
 python experiments/faults.py kills --output faults --count 200
 python experiments/faults.py disk | signals | bits | fuzz | all
 
-Each kind goes on where an earlier call stopped. `kills`, `signals`: at file events drawn over every
-mode of four systems. `disk`: a file event, and with a C compiler a write of any kind, fails with
-ENOSPC or EIO. `bits`: one bit flipped in each file of a workdir and of results. `fuzz`: see
-`tests.faults.fuzz`. The results are in docs/reliability.md.
+Records go to experiments/results/faults.json as each system ends. `kills`, `signals`: at file
+events drawn over every mode of four systems. `disk`: a file event, and with a C compiler a write of
+any kind, fails with ENOSPC or EIO. `bits`: one bit flipped in each file of a workdir and of
+results. `fuzz`: see `tests.faults.fuzz`. `python experiments/results.py table` writes the table of
+docs/reliability.md.
 """
 
 import argparse
@@ -15,11 +16,12 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fault_table import FILE, KINDS, load
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -35,8 +37,6 @@ from tests.faults.trials import (
     try_flip,
 )
 
-RESULTS = Path(__file__).resolve().parent / "results" / "faults.json"
-KINDS = ("kills", "signals", "disk", "bits", "fuzz")
 _SIGNALS = ("SIGTERM", "SIGHUP", "SIGINT")
 _DISK = ("ENOSPC", "EIO")
 _READERS = ("evaluate", "score", "train")
@@ -51,64 +51,66 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="a folder for trials")
     parser.add_argument("--count", type=int, default=200, help="trials; of fuzz a thousand times")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--seed", type=int, default=0, help="another one tries other events")
     given = parser.parse_args()
     output, systems = given.output.absolute(), given.systems.split(",")
     for kind in KINDS if given.kind == "all" else (given.kind,):
         if kind == "fuzz":
-            record = fuzz.run(given.count * 500, output / "fuzz")
+            _write(kind, f"seed {given.seed}", fuzz.run(given.count * 500, output, given.seed))
         else:
-            record = _attack(kind, output, systems, given.count)
-        _write(given.results, kind, record)
+            _attack(kind, output, systems, -(-given.count // len(systems)), given.seed)
 
 
-def _attack(kind: str, output: Path, systems: list[str], count: int) -> dict[str, Any]:
+def _attack(kind: str, output: Path, systems: list[str], count: int, seed: int) -> None:
+    """Writes a record after each system."""
     preload = _compiled(output) if kind == "disk" else None
-    tried = Counter[str]()
-    problems: list[dict[str, str]] = []
-    share = -(-count // len(systems))
-    slowest = 0.0
     with server(output / "cache", preload) as warm:
         for system in systems:
-            trials = _trials(kind, warm, system, output / system, share, preload is not None)
-            for mode, verdict in tqdm(trials, f"{kind}, {system}", share, unit="trial"):
-                tried[f"{system}, {mode}"] += 1
-                slowest = max(slowest, verdict.outcome.seconds)
-                if verdict.problem:
-                    problem = {"system": system, "mode": mode, "fault": verdict.fault}
-                    problems.append(problem | {"problem": verdict.problem})
-                    tqdm.write(f"{problems[-1]}\n{verdict.outcome.output[-1500:]}")
-    total = sum(tried.values())
+            trials = _trials(kind, warm, system, output / system, count, seed, preload is not None)
+            shown = tqdm(trials, f"{kind}, {system}", count, unit="trial")
+            _write(kind, f"{system}, seed {seed}", _judged(shown))
+
+
+def _judged(trials: Iterable[tuple[str, Verdict]]) -> dict[str, Any]:
+    modes, problems, slowest = Counter[str](), [], 0.0
+    for mode, verdict in trials:
+        modes[mode] += 1
+        slowest = max(slowest, verdict.outcome.seconds)
+        if verdict.problem:
+            problems.append({"mode": mode, "fault": verdict.fault, "problem": verdict.problem})
+            tqdm.write(f"{problems[-1]}\n{verdict.outcome.output[-1500:]}")
+    total = sum(modes.values())
     return {
         "tries": total,
         "survived": total - len(problems),
         "slowest_seconds": slowest,
-        "by_mode": dict(tried),
+        "by_mode": dict(modes),
         "problems": problems,
     }
 
 
 def _trials(
-    kind: str, warm: Server, system: str, base: Path, count: int, writes: bool
+    kind: str, warm: Server, system: str, base: Path, count: int, seed: int, writes: bool
 ) -> Iterator[tuple[str, Verdict]]:
     folders = prepare(warm, system, base)
     if kind == "bits":
-        yield from _flips(warm, system, folders, count)
+        yield from _flips(warm, system, folders, count, seed)
         return
     faults = {"kills": ("kill",), "signals": _SIGNALS, "disk": _DISK}[kind]
     for mode, share in _SHARES.items():
         start = folders.fresh if mode.startswith("train") else folders.trained
         known = reference(warm, system, mode, start, folders.trial, writes=writes)
-        for number, at in enumerate(spread(known.events, max(1, round(share * count)))):
+        events = spread(known.events, max(1, round(share * count)), seed)
+        for number, at in enumerate(events):
             fault = faults[number % len(faults)]
             yield mode, try_fault(warm, system, mode, known, fault, at, writes=writes)
 
 
 def _flips(
-    warm: Server, system: str, folders: Folders, count: int
+    warm: Server, system: str, folders: Folders, count: int, seed: int
 ) -> Iterator[tuple[str, Verdict]]:
     """Files drawn from a workdir and from results, read by the modes in turn."""
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     start = folders.scored
     known = {m: reference(warm, system, m, start, folders.trial) for m in _READERS}
     files = sorted(
@@ -138,10 +140,10 @@ def _compiled(output: Path) -> Path | None:
     return library
 
 
-def _write(path: Path, kind: str, record: dict[str, Any]) -> None:
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps(known | {kind: record}, indent=1, sort_keys=True) + "\n")
-    print(f"{kind}: {json.dumps({k: v for k, v in record.items() if k != 'problems'})}")
+def _write(kind: str, name: str, record: dict[str, Any]) -> None:
+    known = load()
+    known.setdefault(kind, {})[name] = record
+    FILE.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ablation_tables
+import fault_table
 import reproduction
 import search_curves
 import tables
@@ -84,6 +85,7 @@ def pages() -> dict[Path, str]:
             "items": f"\n{reproduction.items(results)}",
         },
         "search.md": {"searches": f"\n{search_curves.table()}"},
+        "reliability.md": {"faults": f"\n{fault_table.table()}"},
     }
     whole = INTRODUCTION + tables.details(results)
     if ablations := ablation_tables.details():

@@ -8,6 +8,7 @@ import ml_collections
 
 from semad.config import files
 from semad.config.settings import resolve
+from semad.data import sources
 from semad.evaluation import evaluate as evaluation
 from semad.reports.run import write_report
 from semad.run import history
@@ -64,8 +65,14 @@ def prepare_in(workdir: Path, config: ml_collections.ConfigDict, trains: bool = 
     system = build(config)
     workdirs.check_records(workdir)
     workdirs.check_same_run(workdir, system.settings, system.method, trains)
-    run = prepare(system)
-    workdirs.check_same_data(workdir, run.source.train)
+    data = system.settings.data
+    depth = data.bit_depth or (0 if trains else workdirs.load_bit_depth(workdir))
+    source = sources.load(data.replace(bit_depth=depth))
+    if trains or source.train:
+        run = prepare(system, source)
+        workdirs.check_same_data(workdir, run.source.train)
+    else:
+        run = prepare(system, source, workdirs.load_holdout(workdir))
     for caution in run.source.cautions:
         _log.warning("%s", caution)
     return run

@@ -140,7 +140,7 @@ def _region_overlap(counts: Counts) -> float:
     normal, overlap = (part.sum(axis=0)[::-1] for part in (counts.normal, counts.overlap))
     wrong = np.append(0, np.cumsum(normal)) / normal.sum()
     covered = np.append(0, np.cumsum(overlap)) / counts.defects.sum()
-    inside = wrong < OVERLAP_LIMIT
+    inside = wrong <= OVERLAP_LIMIT
     last = np.interp(OVERLAP_LIMIT, wrong, covered)
     area = metrics.auc(np.append(wrong[inside], OVERLAP_LIMIT), np.append(covered[inside], last))
     return area / OVERLAP_LIMIT

@@ -7,6 +7,7 @@ import numpy as np
 
 from semad.config.schema import DataSettings, Settings
 from semad.data import patches, sources
+from semad.data.images import same_depth
 from semad.data.patches import Holdout, PaddedImages, PatchSampling, steps_per_epoch
 from semad.data.source import Source
 from semad.errors import UserError
@@ -62,9 +63,16 @@ class Run(NamedTuple):
 
 
 def prepare(
-    config: ml_collections.ConfigDict | Settings | System, source: Source | None = None
+    config: ml_collections.ConfigDict | Settings | System,
+    source: Source | None = None,
+    holdout: Holdout | None = None,
 ) -> Run:
     """Builds the system, and reads the data unless they are given.
+
+    Args:
+      config: of the run.
+      source: its data; None to read them.
+      holdout: of a trained workdir, for a source without training images.
 
     Raises:
       UserError: for a bad value, bad data, or data that does not suit the config.
@@ -73,8 +81,17 @@ def prepare(
     settings = system.settings
     data = settings.data
     source = patches.fit(source or sources.load(data), data.patch_size)
-    train, whole = patches.split_holdout(source, data.holdout, data.patch_size)
-    holdout = whole._replace(images=_thin(whole.images))
+    if source.train:
+        train, whole = patches.split_holdout(source, data.holdout, data.patch_size)
+        holdout = whole._replace(images=_thin(whole.images))
+    elif holdout:
+        train = holdout.images  # in place of those that nobody trains on
+        images = same_depth([*train, *source.test])
+        source = source._replace(test=images[len(train) :])
+    else:
+        raise UserError(
+            f"{source.name}: no training images; put normal ones into {data.dir}/train/good"
+        )
     sampling = PatchSampling(
         patch_size=data.patch_size,
         crops_per_image=_crops_per_image(data, len(train)) if source.micrographs else 1,

@@ -129,6 +129,8 @@ def train(
             checkpoints.save(state)
             clear_divergence(workdir)
             animate(workdir)
+            if stop.is_set():  # behind the last step, before what comes after training
+                raise Interrupted(f"stopped at step {total}, the last; the same command goes on")
     return state
 
 

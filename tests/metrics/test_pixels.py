@@ -166,6 +166,9 @@ def test_figures_of_maps_by_hand():
     # A bin that ends at the limit.
     twice = counts._replace(normal=np.array([[40, 20, 10, 30]]))
     assert pixels.pixel_metrics(twice)["region_overlap"] == pytest.approx(0.375)
+    # A bin without normal pixels that begins at the limit has no area: a line from 0 to 3/4.
+    step = counts._replace(normal=np.array([[60, 10, 0, 30]]), overlap=np.array([[0, 0, 0.5, 1.5]]))
+    assert pixels.pixel_metrics(step)["region_overlap"] == pytest.approx(0.375)
 
 
 def test_one_class_alone_has_no_figures(few_bins):

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 
 from semad import pipeline
 from semad.config import files
@@ -38,6 +39,35 @@ def trained(tmp_path_factory):
 def copied(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     return tmp_path / "run"
+
+
+def micrographs(root, bits=8):
+    """A folder of four normal images and one with a defect, of so many bits."""
+    draw = np.random.default_rng(0)
+    image = {8: np.uint8, 12: np.uint16}[bits]
+    for name in ("train/good/a", "train/good/b", "train/good/c", "test/good/d", "test/spot/e"):
+        path = root / f"{name}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, draw.integers(0, 2**bits, (64, 48)).astype(image))
+    mask = np.zeros((64, 48), np.uint8)
+    mask[:9, :9] = 255
+    (root / "ground_truth/spot").mkdir(parents=True)
+    tifffile.imwrite(root / "ground_truth/spot/e_mask.tif", mask)
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_an_evaluation_needs_no_training_images(tmp_path, bits):
+    micrographs(tmp_path / "data", bits)
+    changes = {"data__name": "folder", "data__dir": str(tmp_path / "data")}
+    changes |= {"data__crops_per_image": 16, "eval__protocol": "pixel"}
+    first = pipeline.train_and_evaluate(config(**changes), tmp_path / "run")
+    shutil.rmtree(tmp_path / "data" / "train")
+    run = pipeline.prepare_in(tmp_path / "run", config(**changes), trains=False)
+    state = workdirs.restore(tmp_path / "run", run.system)
+    again = pipeline.evaluate(run, state, tmp_path / "run")
+    for key in ("auroc", "average_precision", "threshold", "baselines", "test_data_sha256"):
+        assert again[key] == first[key]
+    one_line(lambda: pipeline.prepare_in(tmp_path / "run", config(**changes)), "train/good")
 
 
 def train(workdir, **changes):

@@ -104,6 +104,20 @@ def test_a_signal_saves(tmp_path, monkeypatch, number):
     assert steps(tmp_path / "checkpoints") == [5, 0]
 
 
+def test_a_signal_behind_the_last_step_is_not_lost(whole, tmp_path, monkeypatch):
+    animate = loop.animate
+
+    def stopped(workdir):
+        signal.raise_signal(signal.SIGHUP)
+        animate(workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "animate", stopped)
+        with pytest.raises(loop.Interrupted, match="stopped at step 14, the last"):
+            loop.train(run(), tmp_path)
+    assert_same(loop.train(run(), tmp_path), whole[0])
+
+
 def fail_once(monkeypatch, owner, name, error, call=1):
     """Has a function raise in one of its calls."""
     function, calls = getattr(owner, name), []

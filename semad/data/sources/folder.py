@@ -33,7 +33,9 @@ def load(data: DataSettings) -> Source:
     """Loads the folder `config.dir`; images may have mixed sizes and depths.
 
     Images without a mask file have the mask None if anomalous, an empty one if good. With no
-    `test` folder the test is empty. Degenerate training images are left out with a caution.
+    `test` folder the test is empty. With no `train/good` beside a test there are no training
+    images: a workdir has all else that an evaluation needs. Degenerate training images are left out
+    with a caution.
 
     Raises:
       UserError: a folder is missing or empty; a file cannot be read; no training image is of any
@@ -44,8 +46,10 @@ def load(data: DataSettings) -> Source:
     root = Path(data.dir)
     reading = images.reading_of(data)
     skipped: list[Skipped] = []
-    train_paths = _images(root / "train" / GOOD, reading, skipped)
-    train = collect.read_training(collect.entries_of(train_paths, GOOD, reading), reading)
+    train = collect.Collection([], [], [], reading.bit_depth, [])
+    if (root / "train" / GOOD).exists() or not (root / "test").exists():
+        paths = _images(root / "train" / GOOD, reading, skipped)
+        train = collect.read_training(collect.entries_of(paths, GOOD, reading), reading)
     items = _test_items(root, reading, skipped)
     test = collect.read_test([item.entry for item in items], reading, train.bit_depth)
     masks = [
