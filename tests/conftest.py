@@ -1,7 +1,16 @@
 """Strict mode: two simulated devices, no implicit rank promotion; pyproject: no warnings."""
 
 import os
+import signal
 import tempfile
+
+# A shell that runs tests in the background has them ignore these, and their children with them.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # Nearly all the time of these tests is compilation: half of it goes without optimisation.
 os.environ["XLA_FLAGS"] = (
@@ -20,7 +29,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax  # noqa: E402
 
-from semad.utils import backend
+from semad.utils import backend  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -77,7 +77,7 @@ def test_the_files_of_a_run(workdir):
     names = {path.name for path in workdir.iterdir()}
     assert names == {
         "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
-        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz",
+        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz", "sha256.json",
     }  # fmt: skip
     line = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
     assert {"phase", "step", "epoch", "autoencoder/loss", "images_per_second"} <= line.keys()
@@ -99,7 +99,7 @@ def test_evaluate_from_the_workdir_alone(workdir):
     [
         ("--config.score.strid=3", 'unknown config key strid; Did you mean "stride"'),
         ("--config.score.stride=abc", "--config.score.stride=abc: invalid literal for int()"),
-        ("--config.score.stride=-3", "config.score.stride is -3; it must be at least 1"),
+        ("--config.score.stride=-3", "config.score.stride is -3; it must be between 1 and 65536"),
     ],
 )
 def test_a_bad_value_for_the_config_of_a_workdir(workdir, flag, says):

@@ -152,7 +152,8 @@ def results(folder: Path, damaged: str = "") -> dict[str, Any]:
         if name == damaged:
             continue
         if path.name == "log.jsonl":
-            kept[name] = [_without_times(json.loads(line)) for line in path.open()]
+            lines = path.read_text().splitlines()
+            kept[name] = [_without_times(json.loads(line)) for line in lines]
         elif path.name == "metrics.json":
             kept[name] = _without_times(json.loads(path.read_text()))
         elif path.name == "scores.npz":

@@ -67,8 +67,9 @@ def test_while_training_the_first_is_a_request(number):
 def test_what_is_ignored_stays_ignored():
     """As under `nohup`."""
     code = (
-        "import signal, os\n"
+        "import signal\n"
         "from semad.utils.signals import interruptible, stop_request\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "with interruptible(), stop_request() as stop:\n"
         "    signal.raise_signal(signal.SIGHUP)\n"
         "print(stop.is_set())"
@@ -77,7 +78,6 @@ def test_what_is_ignored_stays_ignored():
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         env=os.environ,
     )
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
