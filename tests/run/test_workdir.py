@@ -275,7 +275,7 @@ def test_nobody_else_writes_to_the_workdir(copied, monkeypatch):
 def test_cautions_of_the_data_are_said_once(tmp_path, monkeypatch, caplog):
     fresh = prepare(config())
     source = fresh.source._replace(cautions=("A mask is inverted.",))
-    monkeypatch.setattr(pipeline, "prepare", lambda system: fresh._replace(source=source))
+    monkeypatch.setattr(pipeline.sources, "load", lambda data: source)
     with caplog.at_level(logging.WARNING):
         pipeline.prepare_in(tmp_path, config())
     assert caplog.text.count("A mask is inverted.") == 1
