@@ -7,7 +7,8 @@ from semad.data.samples import bands, to_channels
 _FEWEST_LEVELS = 4
 _LEVEL = 257  # of 16 bits, one of 8 bits
 _ODD = 0.001  # share of pixels at either end that do not count: hot and dead ones
-_SATURATED = 0.5
+_BLACK, _WHITE = 0.95, 0.5
+"""Shares from which on an image is called saturated; black may be what lies behind an object."""
 
 
 def degenerate(pixels: np.ndarray) -> str | None:
@@ -15,7 +16,8 @@ def degenerate(pixels: np.ndarray) -> str | None:
 
     Flat is one of fewer than four grey values, or one whose values, but for a thousandth at either
     end, would all be the same or neighbours in 8 bits: all that is left then is the noise of
-    quantisation. Micrographs of low contrast hold ten values and more.
+    quantisation. Micrographs of low contrast hold ten values and more. Saturated is one of which
+    more than half is white or more than 95 % black.
 
     Args:
       pixels: (H, W, C) uint8 or uint16; of colour its grey counts.
@@ -36,8 +38,8 @@ def degenerate(pixels: np.ndarray) -> str | None:
     )
     if min(high, size - 1) - low <= (1 if size == 256 else _LEVEL):
         return f"flat: nearly all pixels lie between {low} and {min(high, size - 1)}"
-    for level in (0, size - 1):
+    for level, most in ((0, _BLACK), (size - 1, _WHITE)):
         share = counts[level] / total
-        if share > _SATURATED:
+        if share > most:
             return f"saturated: {share:.0%} of the pixels are {level}"
     return None
