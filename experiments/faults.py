@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=(*KINDS, "all"))
     parser.add_argument("--output", type=Path, required=True, help="a folder for trials")
-    parser.add_argument("--count", type=int, default=200, help="trials; of fuzz a thousand times")
+    parser.add_argument("--count", type=int, default=200, help="trials; of fuzz 500 times as many")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--seed", type=int, default=0, help="another one tries other events")
     given = parser.parse_args()

@@ -83,28 +83,29 @@ def _walk(file: BinaryIO, size: int) -> tuple[list[Directory], list[str]]:
     children: list[int] = []
     cautions = []
     entries = 0
+
+    def take(place: int) -> tuple[list[int], int]:
+        """The places of the directories below it, and of the next one."""
+        nonlocal entries
+        seen.add(place)
+        directory, below, following, tags = _read(file, layout, place, size)
+        entries += tags
+        if entries > _MAX_ENTRIES:
+            raise Unreadable("it has too many pages", "split it into several files")
+        directories.append(directory)
+        return below, following
+
     while offset:
         if offset in seen or offset + 2 > size:
             if not directories:
                 raise Unreadable("its list of pages is damaged")
             cautions.append("its list of pages is damaged; what came before was read")
             break
-        seen.add(offset)
-        directory, below, offset, tags = _read(file, layout, offset, size)
-        entries += tags
-        if entries > _MAX_ENTRIES:
-            raise Unreadable("it has too many pages", "split it into several files")
-        directories.append(directory)
+        below, offset = take(offset)
         children += below
     for child in children:
-        if child in seen or child + 2 > size:
-            continue
-        seen.add(child)
-        directory, _, _, tags = _read(file, layout, child, size)
-        entries += tags
-        if entries > _MAX_ENTRIES:
-            raise Unreadable("it has too many pages", "split it into several files")
-        directories.append(directory)
+        if child not in seen and child + 2 <= size:
+            take(child)
     return directories, cautions
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from semad.data.images import EXTENSIONS, Skipped, list_files
 from semad.data.microscope import sidecars
 from semad.errors import UserError
+from semad.utils.sealed import file_checksum
 
 OTHER_IMAGES = frozenset(
     (
@@ -133,15 +134,9 @@ def same_file(key: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", key).casefold())
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def description(path: Path) -> str | None:
     """SHA-256 of the files beside an image that describe it: its scale may come from them."""
-    sums = [checksum(beside) for beside in sidecars(path)]
+    sums = [file_checksum(beside) for beside in sidecars(path)]
     return hashlib.sha256(" ".join(sums).encode()).hexdigest() if sums else None
 
 

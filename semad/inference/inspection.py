@@ -22,7 +22,6 @@ from semad.inference.image_files import (
     Inputs,
     Item,
     LeftOut,
-    checksum,
     description,
     find,
     with_page,
@@ -43,6 +42,7 @@ from semad.scoring.maps import QUICKER
 from semad.scoring.regions import regions
 from semad.utils.eta import EtaWarning
 from semad.utils.locks import folder_lock
+from semad.utils.sealed import file_checksum
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def _inspect_file(work: _Work, entry: Item | LeftOut) -> Iterator[tuple[Record, 
         yield left_out(*entry), False
         return
     try:
-        origin = {"sha256": checksum(entry.path), "description": description(entry.path)}
+        origin = {"sha256": file_checksum(entry.path), "description": description(entry.path)}
     except OSError as error:
         # Nobody knows whether it changed: earlier results stay, though no row speaks of them.
         yield _failed(entry, error), True

@@ -4,7 +4,6 @@ Carrera, Manganini, Boracchi, Lanzarone, "Defect Detection in SEM Images of Nano
 Materials", IEEE Transactions on Industrial Informatics, 2017.
 """
 
-import hashlib
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from semad.data.collect import Entry
 from semad.data.labels import implausible
 from semad.data.source import Source
 from semad.errors import UserError
+from semad.utils.sealed import file_checksum
 
 COUNTS = (5, 40)
 HOW_TO_GET = (
@@ -77,7 +77,7 @@ def _known_checksums() -> dict[str, str]:
 
 def _checksum(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_checksum(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check access") from error
 
