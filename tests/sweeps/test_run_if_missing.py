@@ -71,8 +71,8 @@ def test_other_test_images_are_another_evaluation(population, tmp_path, monkeypa
     prepare = pipeline.prepare
     first = run_if_missing(workdir, config, tmp_path)
 
-    def swapped(system):
-        run = prepare(system)
+    def swapped(system, source=None):
+        run = prepare(system, source)
         test = [255 - run.source.test[0], *run.source.test[1:]]
         return run._replace(source=run.source._replace(test=test))
 
