@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,8 @@ def write_images(folder: Path) -> None:
 def results(folder: Path, damaged: str = "") -> dict[str, Any]:
     """Everything in a folder that a fault may not change, by name, to the bit.
 
+    Earlier evaluations and exports, which a later call keeps under another name, are left out.
+
     Args:
       folder: of the run, its output and its export.
       damaged: a file that was damaged on purpose; it is left out, or the checkpoints that it is of.
@@ -149,7 +152,7 @@ def results(folder: Path, damaged: str = "") -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name == damaged:
+        if name == damaged or re.search(r"\.\d+/", name):
             continue
         if path.name == "log.jsonl":
             lines = path.read_text().splitlines()

@@ -85,7 +85,7 @@ def reference(
       RuntimeError: where it fails.
     """
     outcome = _run(server, system, mode, copy(start, trial), **job)
-    return Reference(start, trial, _whole(results(trial)), outcome.events)
+    return Reference(start, trial, results(trial), outcome.events)
 
 
 def try_fault(
@@ -108,7 +108,7 @@ def try_fault(
     if not problem:
         # A run that is asked to stop writes a line of the log where it stops.
         besides = {"run/log.jsonl"} if fault.startswith("SIG") else set()
-        problem = differences(reference.results, _whole(results(folder)), besides)
+        problem = differences(reference.results, results(folder), besides)
     return Verdict(name, problem, outcome)
 
 
@@ -131,7 +131,7 @@ def try_flip(
         if outcome.code != 0:
             problem = f"ends with {outcome.code} without its name: {outcome.output[-300:]}"
         else:
-            kept = _whole(results(folder, damaged=name))
+            kept = results(folder, damaged=name)
             kind = name.split("/")[1]
             problem = differences(reference.results, kept, {name, kind})
     return Verdict(f"{mode}, bit {bit} of {name}", problem, outcome)
@@ -148,11 +148,6 @@ def spread(events: int, count: int, seed: int = 0) -> list[int]:
     """So many of the events 1, 2, ..., drawn without replacement."""
     draw = np.random.default_rng(seed)
     return sorted(int(n) + 1 for n in draw.permutation(events)[:count])
-
-
-def _whole(kept: dict[str, Any]) -> dict[str, Any]:
-    """Without earlier evaluations and exports that a second call keeps under another name."""
-    return {key: value for key, value in kept.items() if not re.search(r"\.\d+/", key)}
 
 
 def _checkpoint_of(name: str) -> list[str]:
