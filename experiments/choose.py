@@ -56,7 +56,7 @@ def rows_of(workdir: Path, truth: bool, images: int, purpose: str | None) -> lis
     own = scoring_state(run.system, restore(workdir, run.system), 0)
     scorer = make_scorer(run.method, maps=True)
     mapper = partial(map_images, scorer, own, tiling=run.system.scoring.tiling)
-    found = rank(try_on(mapper, run.holdout.images))
+    found = rank(try_on(mapper, run.holdout))
     true = _truth(run, scorer, own, images) if truth else {}
     if truth:
         best = max(true.values(), key=lambda figures: figures["auroc"])

@@ -39,9 +39,7 @@ def values(workdir: Path) -> dict[str, Any]:
     tiling = run.system.scoring.tiling._replace(stride=STRIDE, window=0)
     scorer = make_scorer(run.method, maps=True)
     mapper = partial(map_images, scorer, own, tiling=tiling)
-    ranked = rank(
-        try_on(mapper, run.holdout.images), excluded_families=run.method.excluded_families
-    )
+    ranked = rank(try_on(mapper, run.holdout), excluded_families=run.method.excluded_families)
     found = {one.setting: one for one in ranked}
     names = {setting.score for setting in found}
     scores = [name for name in (run.method.default_score, COMMON_SCORE) if name in names]

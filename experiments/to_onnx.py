@@ -34,7 +34,7 @@ def main() -> None:
     with one_line_errors():
         detector = semad.load(arguments.workdir)
     size = detector.settings_.data.patch_size
-    patches = np.stack([image[:size, :size] for image in detector.holdout_[:5]])
+    patches = np.stack([image[:size, :size] for image in detector.normal_.holdout[:5]])
     expected = jax.device_get(scoring_function(detector)(patches))
     # jax2onnx wants constants that NumPy holds; the bare numbers of the key draw the same.
     detector.members_ = [

@@ -72,7 +72,7 @@ def prepare_in(workdir: Path, config: ml_collections.ConfigDict, trains: bool = 
         run = prepare(system, source)
         workdirs.check_same_data(workdir, run.source.train)
     else:
-        run = prepare(system, source, workdirs.load_holdout(workdir))
+        run = prepare(system, source, workdirs.load_normal(workdir))
     for caution in run.source.cautions:
         _log.warning("%s", caution)
     return run
@@ -87,7 +87,7 @@ def train(run: Run, workdir: Path) -> TrainState:
 
     Args:
       run: of `semad.run.prepare`.
-      workdir: takes config, versions, held-out images, checkpoints and logs.
+      workdir: takes config, versions, normal images, checkpoints and logs.
 
     Returns:
       The state that is evaluated: the newest, or the best (`config.eval.checkpoint`).

@@ -77,7 +77,7 @@ def test_the_files_of_a_run(workdir):
     names = {path.name for path in workdir.iterdir()}
     assert names == {
         "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
-        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz", "sha256.json",
+        "evaluation", "report.html", "samples", "samples.gif", "normal.npz", "sha256.json",
     }  # fmt: skip
     line = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
     assert {"phase", "step", "epoch", "autoencoder/loss", "images_per_second"} <= line.keys()

@@ -58,7 +58,7 @@ def arrays(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("arrays")
     config = tiny.config("recommended", data__crops_per_image=16, score__stride=8)
     detector = names_of("train_on_arrays")["main"](config, str(workdir), size=72)
-    assert len(detector.holdout_) == 4
+    assert len(detector.normal_.holdout) == 4
     return workdir
 
 

@@ -38,7 +38,7 @@ def test_what_it_writes_and_returns(trained):
     workdir, result = trained
     assert {path.name for path in workdir.iterdir()} == {
         "config.json", "versions.json", "checkpoints", "best", "log.jsonl", "tensorboard",
-        "evaluation", "report.html", "samples", "samples.gif", "holdout.npz", "sha256.json",
+        "evaluation", "report.html", "samples", "samples.gif", "normal.npz", "sha256.json",
     }  # fmt: skip
     assert [path.name for path in (workdir / "evaluation").iterdir()] == ["one_class"]
     names = {path.name for path in (workdir / "evaluation/one_class").iterdir()}

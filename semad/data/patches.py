@@ -5,7 +5,6 @@ Images stay on the device in their own integer type; crops, flips and the normal
 work on the host.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -165,53 +164,3 @@ def pad(image: np.ndarray, patch_size: int, name: str) -> np.ndarray:
         )
     down, right = patch_size - height, patch_size - width
     return np.pad(image, ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0)))
-
-
-class Holdout(NamedTuple):
-    """Normal images that training never sees.
-
-    Attributes:
-      images: (H, W, C) each.
-      part: of a whole image that each of them is, on average; 1 for whole ones.
-    """
-
-    images: list[np.ndarray]
-    part: float
-
-
-def split_holdout(
-    source: Source, share: float, patch_size: int
-) -> tuple[list[np.ndarray], Holdout]:
-    """Normal images for training, and normal images that training never sees.
-
-    With ten images or more, whole images are held out, evenly spread over their order. With
-    fewer, the bottom rows of each are, since micrographs of one sample differ among themselves
-    and a single one would stand for all.
-
-    Args:
-      source: as `fit` returns it.
-      share: of the images or of the rows, in (0, 1).
-      patch_size: no part may be smaller than this.
-
-    Raises:
-      UserError: when a part would be smaller than a patch.
-    """
-    images = list(source.train)
-    if len(images) >= 10:
-        held = set(np.linspace(0, len(images) - 1, math.ceil(share * len(images)), dtype=int))
-        return (
-            [image for number, image in enumerate(images) if number not in held],
-            Holdout([image for number, image in enumerate(images) if number in held], 1.0),
-        )
-    cuts = [image.shape[0] - max(patch_size, round(share * image.shape[0])) for image in images]
-    if min(cuts) < patch_size:
-        raise UserError(
-            f"{source.name}: {len(images)} normal images of {min(i.shape[0] for i in images)} rows "
-            f"cannot give both training and held-out patches of {patch_size} pixels; add normal "
-            "images (ten or more), or set a smaller --config.data.patch_size"
-        )
-    part = 1 - sum(cuts) / sum(image.shape[0] for image in images)
-    return (
-        [image[:cut] for image, cut in zip(images, cuts, strict=True)],
-        Holdout([image[cut:] for image, cut in zip(images, cuts, strict=True)], part),
-    )

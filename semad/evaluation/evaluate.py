@@ -134,7 +134,7 @@ def _origin(run: Run, state: TrainState, data: str) -> str:
             [np.asarray(leaf) for leaf in jax.tree.leaves((state.weights, state.ema))]
         ),
         "data": data,
-        "holdout": checksum(run.holdout.images),
+        "holdout": checksum(run.holdout),
         "versions": versions(),
     }
     return json.dumps(record, indent=1)
@@ -171,4 +171,4 @@ def _select(
         return None
     member = scoring_state(run.system, state, 0)
     smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]
-    return select(run.system, member, run.holdout.images, smoothings, unfinished)
+    return select(run.system, member, run.holdout, smoothings, unfinished)

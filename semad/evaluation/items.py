@@ -78,7 +78,7 @@ def evaluate_items(
     settings, name = run.settings.score, run.system.scoring.score
     size = run.sampling.patch_size
     baselines = baseline_scores(run.source.test, items.test.items, size)
-    holdout_baselines = baseline_scores(run.holdout.images, items.holdout, size)
+    holdout_baselines = baseline_scores(run.holdout, items.holdout, size)
     scores = _score(run, items, state, unfinished)
     labels = items.test.labels
     rows = [
@@ -126,7 +126,7 @@ def choose_items(run: Run, protocol: str) -> Items:
     test = protocol_items(protocol, run.source, patch_size, stride)
     rows = subset(len(test.labels), settings.max_items, run.settings.seed)
     chosen = ProtocolItems(test.items[rows], test.labels[rows])
-    holdout = tile_items(run.holdout.images, patch_size, stride)
+    holdout = tile_items(run.holdout, patch_size, stride)
     holdout = holdout[subset(len(holdout), settings.max_holdout_items, run.settings.seed)]
     # By index, evenly spread: not by looks.
     shown = [_spread(np.flatnonzero(chosen.labels == label)) for label in (False, True)]
@@ -144,7 +144,7 @@ def _score(run: Run, items: Items, state: TrainState, unfinished: Unfinished) ->
     scorer = over_devices(make_scorer(run.method))
     parts = (
         (run.source.test, items.test.items, items.shown, "scoring test items"),
-        (run.holdout.images, items.holdout, (), "scoring held-out normal items"),
+        (run.holdout, items.holdout, (), "scoring held-out normal items"),
     )
     scores = []
     for number in range(len(run.system.members)):

@@ -13,8 +13,9 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from semad import losses
+from semad.data.normal_images import split
 from semad.data.normalisation import normalise
-from semad.data.patches import split_holdout, tile_items
+from semad.data.patches import tile_items
 from semad.data.tiles import subset
 from semad.evaluation.evaluate import protocol_of
 from semad.evaluation.items import choose_items
@@ -82,7 +83,7 @@ def fit(
 def learned_baselines(run: Run) -> list[ComparedSystem]:
     """The scores on the items or maps that a run evaluates, fitted on what it trains on."""
     size, settings = run.sampling.patch_size, run.settings.score
-    train, _ = split_holdout(run.source, run.settings.data.holdout, size)
+    train = split(run.source, run.settings.data.holdout, size).train
     scorer = fit(train, size, run.settings.seed, run.method.normalisation)
     protocol = protocol_of(run)
     if protocol == "pixel":
@@ -91,7 +92,7 @@ def learned_baselines(run: Run) -> list[ComparedSystem]:
     chunk = run.system.scoring.chunk
     test, normal = (
         score_items(scorer, None, *part, patch_size=size, chunk=chunk).values
-        for part in ((run.source.test, items.test.items), (run.holdout.images, items.holdout))
+        for part in ((run.source.test, items.test.items), (run.holdout, items.holdout))
     )
     places = np.unique(items.test.items[:, 0], return_inverse=True)[1]
     compared = []
@@ -112,9 +113,9 @@ def _of_maps(run: Run, scorer: Scorer) -> list[ComparedSystem]:
 
     sigmas = dict.fromkeys(SCORES, settings.smoothing)
     if config.select != "none":
-        for ranked in reversed(rank(try_on(mapper, run.holdout.images, config.seed))):
+        for ranked in reversed(rank(try_on(mapper, run.holdout, config.seed))):
             sigmas[ranked.setting.score] = ranked.setting.smoothing  # the best comes last
-    test, normal = list(mapper(images)), list(mapper(run.holdout.images))
+    test, normal = list(mapper(images)), list(mapper(run.holdout))
     compared = []
     for name, sigma in sigmas.items():
         maps, held = ([smooth(each[name], sigma) for each in part] for part in (test, normal))

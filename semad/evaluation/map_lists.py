@@ -1,5 +1,6 @@
 """The maps of many images, by score."""
 
+from collections.abc import Collection
 from functools import partial
 
 import numpy as np
@@ -21,6 +22,7 @@ def map_all(
     images: list[np.ndarray],
     label: str,
     unfinished: Unfinished,
+    names: Collection[str] = (),
 ) -> MapLists:
     """The maps of all scores of many images, each 4 bytes per pixel.
 
@@ -31,10 +33,16 @@ def map_all(
       images: (H, W, C) each.
       label: for the progress bar, and for what is kept.
       unfinished: keeps the maps so far, and has what an earlier call kept.
+      names: of the scores whose maps are wanted; none for all.
     """
     smoothing = run.settings.score.smoothing
     mapper = partial(
-        map_images, scorer, member, tiling=run.system.scoring.tiling, smoothing=smoothing
+        map_images,
+        scorer,
+        member,
+        tiling=run.system.scoring.tiling,
+        smoothing=smoothing,
+        names=names,
     )
     return stack(map_and_keep(mapper, images, label, unfinished))
 

@@ -8,47 +8,46 @@ import numpy as np
 from semad.config.schema import ScoreSettings
 from semad.metrics import pixels
 from semad.metrics.ranking import ranking
-from semad.scoring.regions import image_score
-from semad.scoring.thresholds import Rates, Thresholds, achieved, calibrate, share_above
+from semad.scoring.calibration import NormalMap, calibrate
+from semad.scoring.thresholds import Rates, Thresholds, achieved, share_above
 
 
 def of_maps(
     test: Sequence[np.ndarray],
-    holdout: Sequence[np.ndarray],
+    normal: Sequence[NormalMap],
     masks: Sequence[np.ndarray],
     ids: Sequence[str],
     *,
     part: float,
     settings: ScoreSettings,
 ) -> dict[str, Any]:
-    """Calibration on held-out normal images, and how it holds on the test images.
+    """Calibration on normal images, and how it holds on the test images.
 
     Args:
-      test, holdout: maps (H, W) of one score of one member.
+      test: maps (H, W) of one score of one member.
+      normal: the same of normal images.
       masks: bool (H, W), of the test images.
       ids: of the test images.
-      part: of a whole image that each held-out one is.
+      part: of a whole image that what is held out of each is.
       settings: `config.score`.
 
     Returns:
-      `calibration`: see `semad.scoring.thresholds.calibrate`, with `pixel_test` and `image_test`,
+      `calibration`: see `semad.scoring.calibration.calibrate`, with `pixel_test` and `image_test`,
       what the test images without a defect achieve (None without such); `images`: a row per test
       image; `image_level`: AUROC and average precision of the images' scores.
     """
-    scores, normal = (
-        np.array([image_score(values, settings.pooling, settings.min_area) for values in part])
-        for part in (test, holdout)
+    rates = Rates(settings.threshold_rate, settings.pixel_rate)
+    thresholds, scorer, calibration = calibrate(
+        normal, rates, settings.pooling, settings.min_area, part
     )
-    thresholds, calibration = calibrate(
-        holdout, normal.tolist(), Rates(settings.threshold_rate, settings.pixel_rate), part
-    )
+    scores = np.array([scorer(values) for values in test])
     labels = np.array([mask.any() for mask in masks])
     clean = np.flatnonzero(~labels).tolist()
     if len(clean):
         groups = {"pixel": [test[i].ravel() for i in clean], "image": [scores[[i]] for i in clean]}
         calibration |= {
-            f"{name}_test": share_above(groups[name], [limit] * len(clean))
-            for name, limit in thresholds._asdict().items()
+            f"{name}_test": share_above(group, [getattr(thresholds, name)] * len(clean))
+            for name, group in groups.items()
         }
     rows = zip(ids, scores, test, masks, strict=True)
     return {

@@ -15,7 +15,14 @@ from semad.metrics import pixels, ranking
 from semad.run.prepare import Run
 from semad.run.system import scoring_state
 from semad.scoring.baselines import baseline_maps
-from semad.scoring.batched import check_finite, make_scorer, over_devices
+from semad.scoring.batched import (
+    Scorer,
+    ScoringState,
+    check_finite,
+    make_scorer,
+    over_devices,
+)
+from semad.scoring.calibration import NormalMap
 from semad.scoring.maps import pool, smooth
 from semad.scoring.thresholds import threshold
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
@@ -57,7 +64,7 @@ def evaluate_pixels(
             map_all(run, scorer, scoring, part, f"{label}, member {number}", unfinished)
             for part, label in (
                 (images, "mapping test images"),
-                (run.holdout.images, "mapping held-out normal images"),
+                (run.holdout, "mapping held-out normal images"),
             )
         )
         evaluated = _evaluate_member(run, test, holdout, masks)
@@ -67,8 +74,8 @@ def evaluate_pixels(
         if number == 0:
             limit = evaluated.metrics["threshold"]["value"]
             per_image = of_maps(
-                *(test[name], holdout[name], masks, ids),
-                part=run.holdout.part,
+                *(test[name], _of_normal(run, scorer, scoring, unfinished), masks, ids),
+                part=run.normal.part,
                 settings=run.settings.score,
             )
             files.draw_maps(test_images, test[name], holdout[name], limit, name)
@@ -93,6 +100,15 @@ def evaluate_pixels(
     )
 
 
+def _of_normal(
+    run: Run, scorer: Scorer, member: ScoringState, unfinished: Unfinished
+) -> list[NormalMap]:
+    """Maps of the score that the result is about, of all normal images that calibrate."""
+    name, label = run.system.scoring.score, "mapping normal images"
+    maps = map_all(run, scorer, member, run.normal.images, label, unfinished, (name,))[name]
+    return [NormalMap(*pair) for pair in zip(maps, run.normal.seen, strict=True)]
+
+
 def choose_images(run: Run) -> TestImages:
     """The test images, or a seeded subset of them (`config.eval.max_items`)."""
     chosen = subset(len(run.source.test), run.settings.eval.max_items, run.settings.seed)
@@ -110,7 +126,7 @@ def _baselines(
     sigmas, settings = baseline_smoothings(run), run.settings.score
     test, normal = (
         stack([_smoothed_baselines(image, sigmas) for image in part])
-        for part in (images, run.holdout.images)
+        for part in (images, run.holdout)
     )
     ranked, counted = {}, {}
     for key, maps in test.items():

@@ -26,19 +26,21 @@ from semad.config.schema import Settings
 from semad.config.settings import changeable, flatten, resolve, with_values
 from semad.data import patches
 from semad.data.arrays import Images, from_array, from_arrays, source_of
-from semad.data.patches import Holdout
+from semad.data.normal_images import NormalImages
 from semad.errors import UserError
 from semad.run.history import load_history
 from semad.run.population import members_in_use
 from semad.run.prepare import Run, prepare
 from semad.run.system import System, build, check_stride, scoring_state, with_settings
-from semad.run.workdir import load_holdout
+from semad.run.workdir import load_normal
 from semad.run.workdir import restore as restore_state
 from semad.scoring.batched import check_finite, ensemble, make_scorer, over_devices
+from semad.scoring.calibration import Calibration, NormalMap, calibrate
+from semad.scoring.image_scores import ImageScorer, Scales
 from semad.scoring.kept_maps import map_and_keep
 from semad.scoring.maps import map_images
-from semad.scoring.regions import image_score, segment
-from semad.scoring.thresholds import Rates, Thresholds, calibrate
+from semad.scoring.regions import segment
+from semad.scoring.thresholds import Rates, Thresholds
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.selection.select import apply_selection, select
 from semad.types import Method, TrainState
@@ -63,8 +65,7 @@ class Detector(BaseEstimator):
       members_: the weights and scalars that score, of one member or of all.
       settings_: what scores, with the choice of `config.select` made.
       selection_: that choice, see `semad.selection.select`; None where there was none to make.
-      holdout_: normal images that training did not see, (H, W, C) each.
-      holdout_part_: of a whole image that each of them is.
+      normal_: normal images, and what of them training saw.
       workdir_: of the run that was trained or loaded; None where it was temporary.
     """
 
@@ -149,7 +150,7 @@ class Detector(BaseEstimator):
         workdir = self._workdir_of(run)
         with tempfile.TemporaryDirectory(prefix="semad-") as temporary:
             state = pipeline.train(run, workdir or Path(temporary))
-        return self._adopt(system, state, run.holdout, workdir)
+        return self._adopt(system, state, run.normal, workdir)
 
     def __sklearn_clone__(self) -> "Detector":
         """An untrained copy that knows that it is one; see `workdir`."""
@@ -167,13 +168,13 @@ class Detector(BaseEstimator):
         return Path(self.workdir) / "clones" / hashlib.sha256(about.encode()).hexdigest()[:16]
 
     def _adopt(
-        self, system: System, state: TrainState, holdout: Holdout, workdir: Path | None
+        self, system: System, state: TrainState, normal: NormalImages, workdir: Path | None
     ) -> "Detector":
         self.workdir_ = workdir
         self._asked = system.settings
         in_use = members_in_use(system.members, system.settings.score.member)
         self.members_ = [scoring_state(system, state, number) for number in in_use]
-        self.holdout_, self.holdout_part_ = holdout
+        self.normal_ = normal
         self._scorer = over_devices(ensemble(make_scorer(system.method, maps=True)))
         self._origin = {
             "checkpoint": system.settings.eval.checkpoint,
@@ -199,34 +200,39 @@ class Detector(BaseEstimator):
                 cached["excluded_families"] = cached.pop("practised")
             return cached
         unfinished = self._unfinished("selection", origin)
-        selection = select(system, self.members_[0], self.holdout_, unfinished=unfinished)
+        selection = select(system, self.members_[0], self.normal_.holdout, unfinished=unfinished)
         store_cached(self.workdir_, "selection", origin, selection)
         unfinished.remove()
         return selection
 
     @cached_property
     @in_float32
-    def _calibrated(self) -> tuple[Thresholds, dict[str, Any]]:
+    def _calibrated(self) -> Calibration:
         check_is_fitted(self, "members_")
         score = self.system_.settings.score
         origin = self._origin | dict(score)
+        origin |= {"normal_images": len(self.normal_.images), "rows_seen": sum(self.normal_.seen)}
         if cached := load_cached(self.workdir_, "calibration", origin):
-            return Thresholds(**cached["thresholds"]), cached["record"]
+            return _calibration_of(cached)
         rates = Rates(score.threshold_rate, score.pixel_rate)
         unfinished, name = self._unfinished("calibration", origin), self.system_.scoring.score
         kept = map_and_keep(
             lambda images: ({name: values} for values in self._maps(images)),
-            self.holdout_,
-            "mapping held-out normal images",
+            self.normal_.images,
+            "mapping normal images",
             unfinished,
         )
-        maps = [values[name] for values in kept]
-        scores = [image_score(values, score.pooling, score.min_area) for values in maps]
-        thresholds, record = calibrate(maps, scores, rates, self.holdout_part_)
-        content = {"thresholds": thresholds._asdict(), "record": record}
+        pairs = zip(kept, self.normal_.seen, strict=True)
+        maps = [NormalMap(values[name], seen) for values, seen in pairs]
+        made = calibrate(maps, rates, score.pooling, score.min_area, self.normal_.part)
+        content = {
+            "thresholds": made.thresholds._asdict(),
+            "scorer": made.scorer._asdict(),
+            "record": made.record,
+        }
         store_cached(self.workdir_, "calibration", origin, content)
         unfinished.remove()
-        return thresholds, record
+        return made
 
     def _unfinished(self, what: str, origin: dict[str, Any]) -> Unfinished:
         """Keeps maps of held-out images, where there is a workdir that can be written to."""
@@ -249,13 +255,18 @@ class Detector(BaseEstimator):
 
     @property
     def thresholds_(self) -> Thresholds:
-        """Split-conformal, from the held-out normal images, when first asked for."""
-        return self._calibrated[0]
+        """From normal images, when first asked for; see `semad.scoring.calibration`."""
+        return self._calibrated.thresholds
+
+    @property
+    def scorer_(self) -> ImageScorer:
+        """How a map becomes an image's score, by the same normal images."""
+        return self._calibrated.scorer
 
     @property
     def calibration_(self) -> dict[str, Any]:
-        """How the thresholds came about; see `semad.scoring.thresholds.calibrate`."""
-        return self._calibrated[1]
+        """How the thresholds came about; see `semad.scoring.calibration.calibrate`."""
+        return self._calibrated.record
 
     @in_float32
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
@@ -277,14 +288,12 @@ class Detector(BaseEstimator):
         return self.segment_map(values, self.score_map(values))
 
     def score_map(self, values: np.ndarray) -> float:
-        """The score of an image from its `anomaly_map`; see `semad.scoring.regions`."""
-        settings = self.settings_.score
-        return image_score(values, settings.pooling, settings.min_area)
+        """The score of an image from its `anomaly_map`; see `semad.scoring.image_scores`."""
+        return self._calibrated.scorer(values)
 
     def segment_map(self, values: np.ndarray, score: float) -> np.ndarray:
         """The defects of an image from its `anomaly_map` and `score_map`: bool (H, W)."""
-        settings = self.settings_.score
-        return segment(values, score, self.thresholds_, settings.pooling, settings.min_area)
+        return segment(values, score, self.thresholds_, self.settings_.score.min_area)
 
     @in_float32
     def score_samples(self, X: Images) -> np.ndarray:
@@ -306,13 +315,13 @@ class Detector(BaseEstimator):
         return self.score_samples(X) - self.thresholds_.image
 
     def predict(self, X: Images) -> np.ndarray:
-        """int (N,): 1 where anomalous, at the threshold from held-out normal images, else 0."""
+        """int (N,): 1 where anomalous, at the threshold from normal images, else 0."""
         return (self.decision_function(X) > 0).astype(int)
 
     def _maps(self, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """Maps of the score that counts, of images (H, W, C)."""
         plan, size = self.system_.scoring, self.settings_.data.patch_size
-        if all(image.shape[:2] == (size, size) for image in self.holdout_):
+        if all(image.shape[:2] == (size, size) for image in self.normal_.images):
             # Trained on items: smaller ones are padded as those were.
             images = [
                 image if max(image.shape[:2]) > size else patches.pad(image, size, "images")
@@ -346,9 +355,16 @@ def load(workdir: str | Path, config: ml_collections.ConfigDict | None = None) -
     workdir = Path(workdir)
     system = pipeline.stored_system(workdir, config)
     check_makes_maps(system)
-    holdout = load_holdout(workdir)
+    normal = load_normal(workdir)
     state = restore_state(workdir, system)
-    return Detector(config, workdir)._adopt(system, state, holdout, workdir)
+    return Detector(config, workdir)._adopt(system, state, normal, workdir)
+
+
+def _calibration_of(cached: dict[str, Any]) -> Calibration:
+    scorer = dict(cached["scorer"])
+    if scorer["scales"] is not None:
+        scorer["scales"] = Scales(*(tuple(values) for values in scorer["scales"]))
+    return Calibration(Thresholds(**cached["thresholds"]), ImageScorer(**scorer), cached["record"])
 
 
 def check_makes_maps(system: System) -> None:

@@ -48,8 +48,9 @@ def export(detector: Detector, output: Path) -> Path:
 
     The function is `scoring_function`'s, the weights inside. N is free; but a system that searches
     (AnoGAN) takes gradients of one convolution per patch, which JAX exports for a fixed N only:
-    `patches` in `model.json`. It also says how to call it, and the thresholds: `patch` of a patch's
-    score, `pixel` and `image` of maps blended as `semad.scoring.maps` does.
+    `patches` in `model.json`. It also says how to call it, how a map becomes an image's score
+    (`image`, see `semad.scoring.image_scores`), and the thresholds: `patch` of a patch's score,
+    `pixel`, `core` and `image` of maps blended as `semad.scoring.maps` does.
 
     Args:
       detector: a trained one.
@@ -74,7 +75,7 @@ def _export(detector: Detector, output: Path) -> Path:
             f"{detector.settings_.score.window} pixels; add --config.score.window=0"
         )
     settings, size = detector.settings_, detector.settings_.data.patch_size
-    dtype = detector.holdout_[0].dtype
+    dtype = detector.normal_.images[0].dtype
     searches = detector.method_.searches
     fixed = settings.score.chunk or backend.plan().latents_together if searches else None
     (count,) = (fixed,) if searches else jax_export.symbolic_shape("n")
@@ -90,10 +91,8 @@ def _export(detector: Detector, output: Path) -> Path:
         "value_range": [0, int(np.iinfo(dtype).max)],
         "normalisation": detector.method_.normalisation,  # inside the artefact, for the record
         "platforms": PLATFORMS,
-        "map": {
-            name: getattr(settings.score, name)
-            for name in ("stride", "smoothing", "pooling", "min_area")
-        },
+        "map": {name: getattr(settings.score, name) for name in ("stride", "smoothing")},
+        "image": detector.scorer_._asdict(),
         "thresholds": {"patch": _patch_threshold(detector)} | detector.thresholds_._asdict(),
         "calibration": detector.calibration_,
         "versions": versions(),
@@ -107,12 +106,12 @@ def _export(detector: Detector, output: Path) -> Path:
 def _patch_threshold(detector: Detector) -> float:
     """Split-conformal, on the held-out normal images' tiles."""
     settings = detector.settings_
-    size = settings.data.patch_size
+    size, normal = settings.data.patch_size, detector.normal_.holdout
     scored = score_items(
         ensemble(make_scorer(detector.method_)),
         detector.members_,
-        detector.holdout_,
-        tile_items(detector.holdout_, size, size),
+        normal,
+        tile_items(normal, size, size),
         patch_size=size,
         chunk=detector.system_.scoring.chunk,
         label="scoring held-out normal patches",

@@ -8,7 +8,7 @@ from semad import plots
 from semad.inference.detector import Detector
 from semad.inference.origin import describe
 from semad.inference.records import ANOMALOUS, VERDICTS, Record, count, without_verdict
-from semad.reports.cautions import calibration_cautions
+from semad.reports.cautions import calibration_cautions, source_of_thresholds
 from semad.reports.render import data_uri, write_page
 
 _SHOWN = 12
@@ -43,6 +43,7 @@ def write_report(detector: Detector, output: Path, records: list[Record]) -> Non
         histogram=_histogram(scored, about["threshold.image"]),
         cautions=calibration_cautions(detector.calibration_) + _of_images(scored),
         calibration=detector.calibration_,
+        thresholds_from=source_of_thresholds(detector.calibration_),
         selection=detector.selection_,
         cover=_cover(detector),
         about=about,

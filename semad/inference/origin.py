@@ -24,5 +24,6 @@ def describe(detector: Detector) -> dict[str, Any]:
     about |= {f"config.score.{name}": value for name, value in settings.score}
     about |= {f"config.data.{name}": getattr(reading, name) for name in _READING}
     # Thresholds stand for the weights; to five digits, since another machine may round otherwise.
-    limits = detector.thresholds_._asdict().items()
-    return about | {f"threshold.{name}": float(f"{value:.5g}") for name, value in limits}
+    limits = {"image": detector.thresholds_.image, "pixel": detector.thresholds_.pixel}
+    about["pooling"] = detector.scorer_.pooling  # which may not be what the config asks for
+    return about | {f"threshold.{name}": float(f"{value:.5g}") for name, value in limits.items()}

@@ -71,23 +71,17 @@ def cautions(result: dict[str, Any]) -> list[str]:
 
 
 def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
-    """Of thresholds; `calibration` as `semad.scoring.thresholds.calibrate` has it."""
+    """Of thresholds; `calibration` as `semad.scoring.calibration.calibrate` has it."""
     if not calibration:
         return []
-    sentences = []
-    rate, lowest = calibration["rate"], calibration.get("lowest_rate", 0)
-    part = calibration.get("part", 1)
-    what = "held-out normal images" if part == 1 else "held-out parts of normal images"
-    if rate < lowest:
+    rate = calibration["rate"]
+    sentences = _of_few_images(calibration) + _of_tail(calibration)
+    seen = calibration.get("seen")
+    if seen and not seen["used"]:
         sentences.append(
-            f"With {calibration['images']} {what}, no rate of false alarms among images below "
-            f"{100 * lowest:.0f} % can be promised, though {100 * rate:g} % was asked for; more "
-            "normal images (whole ones are held out from ten on) would mend that."
-        )
-    elif part < 1:
-        sentences.append(
-            f"The images' threshold comes from {what}, as if a whole image were "
-            f"{1 / part:.1f} such parts that have nothing to do with each other."
+            "What training did not see of normal images scores higher than what it saw (a "
+            f"held-out part is above another in {100 * seen['auroc']:.0f} % of pairs, p = "
+            f"{seen['p']:.3f}), so thresholds come from what was held out alone."
         )
     for name in ("pixel", "tile", "image"):
         test = calibration.get(f"{name}_test")
@@ -100,6 +94,50 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
                 f"{100 * asked:g} % was asked for."
             )
     return sentences
+
+
+def source_of_thresholds(calibration: dict[str, Any]) -> str:
+    """The images that thresholds come from, as a phrase."""
+    count, seen = calibration["images"], calibration.get("seen")
+    if seen and seen["used"]:
+        return f"{count} normal images (held-out ones, and ones trained on, which score no lower)"
+    parts = "normal images" if calibration.get("part", 1) == 1 else "parts of normal images"
+    return f"{count} held-out {parts}"
+
+
+def _of_few_images(calibration: dict[str, Any]) -> list[str]:
+    rate, lowest = calibration["rate"], calibration.get("lowest_rate", 0)
+    what, part = source_of_thresholds(calibration), calibration.get("part", 1)
+    if rate < lowest:
+        how = {
+            "extrapolated": "the threshold for it is extrapolated, by a generalised Pareto "
+            "distribution of the highest scores of blocks of pixels",
+            "highest": "the threshold is the highest score of them",
+        }[calibration.get("rule", "highest")]
+        return [
+            f"With {what}, no rate of false alarms among images below {100 * lowest:.0f} % can be "
+            f"promised, though {100 * rate:g} % was asked for; {how}. More normal images would "
+            "mend that."
+        ]
+    if part < 1:
+        return [
+            f"The images' threshold comes from {what}, as if a whole image were "
+            f"{1 / part:.1f} such parts that have nothing to do with each other."
+        ]
+    return []
+
+
+def _of_tail(calibration: dict[str, Any]) -> list[str]:
+    """Where the extrapolation does not hold at a rate at which it can be checked."""
+    tail = calibration.get("tail")
+    if not tail or tail["interval"][0] <= tail["asked"] <= tail["interval"][1]:
+        return []
+    low, high = (100 * end for end in tail["interval"])
+    return [
+        f"The extrapolated threshold rests on a model that does not hold: {100 * tail['asked']:g} "
+        f"% of the blocks of an image should be above its level, and {100 * tail['achieved']:.3g} "
+        f"% are (95 % interval {low:.3g} to {high:.3g} %)."
+    ]
 
 
 def unbeaten(result: dict[str, Any]) -> list[str]:

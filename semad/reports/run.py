@@ -14,7 +14,7 @@ from semad.config.schema import Settings
 from semad.config.settings import flatten, nest
 from semad.metrics.pixels import OF_PIXELS
 from semad.metrics.ranking import metric_names
-from semad.reports.cautions import cautions, training_cautions
+from semad.reports.cautions import cautions, source_of_thresholds, training_cautions
 from semad.reports.render import data_uri, write_page
 from semad.run.workdir import newest_step
 from semad.training.logs import read_log
@@ -95,12 +95,18 @@ def _write(
         versions=versions(),
         log=log[-1] if log else None,
         result=result,
+        thresholds_from=_thresholds_from(result),
         cautions=notes + training_cautions(log, result) + (cautions(result) if result else []),
         pictures=pictures,
         columns=_columns(result),
         small=_FIGURES,
         wide=_WIDE,
     )
+
+
+def _thresholds_from(result: dict[str, Any] | None) -> str | None:
+    calibration = result.get("calibration") if result else None
+    return source_of_thresholds(calibration) if calibration else None
 
 
 def _losses(log: list[dict[str, Any]]) -> bytes | None:

@@ -6,17 +6,15 @@ import ml_collections
 import numpy as np
 
 from semad.config.schema import DataSettings, Settings
-from semad.data import patches, sources
+from semad.data import normal_images, patches, sources
 from semad.data.images import same_depth
-from semad.data.patches import Holdout, PaddedImages, PatchSampling, steps_per_epoch
+from semad.data.normal_images import NormalImages
+from semad.data.patches import PaddedImages, PatchSampling, steps_per_epoch
 from semad.data.source import Source
 from semad.errors import UserError
 from semad.run.state import phase_bounds
 from semad.run.system import System, build
 from semad.types import Method, Phase
-
-HOLDOUT_PIXELS = 2**25
-"""Of many held-out images as many are used, evenly spread, as this allows."""
 
 
 class Run(NamedTuple):
@@ -26,15 +24,20 @@ class Run(NamedTuple):
       system: settings, method, members.
       source: images, each at least one patch in size.
       train: normal images to train on, on the device.
-      holdout: normal images, or parts of them, for thresholds and validation.
+      normal: normal images, or evenly spread ones of many, for thresholds and validation.
       sampling: how training patches are drawn.
     """
 
     system: System
     source: Source
     train: PaddedImages
-    holdout: Holdout
+    normal: NormalImages
     sampling: PatchSampling
+
+    @property
+    def holdout(self) -> list[np.ndarray]:
+        """Normal images, or parts of them, that training does not see."""
+        return self.normal.holdout
 
     @property
     def settings(self) -> Settings:
@@ -65,14 +68,14 @@ class Run(NamedTuple):
 def prepare(
     config: ml_collections.ConfigDict | Settings | System,
     source: Source | None = None,
-    holdout: Holdout | None = None,
+    normal: NormalImages | None = None,
 ) -> Run:
     """Builds the system, and reads the data unless they are given.
 
     Args:
       config: of the run.
       source: its data; None to read them.
-      holdout: of a trained workdir, for a source without training images.
+      normal: those of a trained workdir, for a source without training images.
 
     Raises:
       UserError: for a bad value, bad data, or data that does not suit the config.
@@ -82,10 +85,10 @@ def prepare(
     data = settings.data
     source = patches.fit(source or sources.load(data), data.patch_size)
     if source.train:
-        train, whole = patches.split_holdout(source, data.holdout, data.patch_size)
-        holdout = whole._replace(images=_thin(whole.images))
-    elif holdout:
-        train = holdout.images  # in place of those that nobody trains on
+        everything = normal_images.split(source, data.holdout, data.patch_size)
+        train, normal = everything.train, everything.thinned()
+    elif normal:
+        train = normal.holdout  # in place of those that nobody trains on
         images = same_depth([*train, *source.test])
         source = source._replace(test=images[len(train) :])
     else:
@@ -103,12 +106,7 @@ def prepare(
             f"config.score.flips is on, and {source.name} is trained on without mirror images "
             "(config.data.flips); set --config.score.flips=False"
         )
-    return Run(system, source, patches.stack(train), holdout, sampling)
-
-
-def _thin(images: list[np.ndarray]) -> list[np.ndarray]:
-    keep = max(1, min(len(images), HOLDOUT_PIXELS // max(image.size for image in images)))
-    return [images[number] for number in np.linspace(0, len(images) - 1, keep, dtype=int)]
+    return Run(system, source, patches.stack(train), normal, sampling)
 
 
 def _crops_per_image(data: DataSettings, images: int) -> int:

@@ -1,4 +1,4 @@
-"""What a workdir holds of a run: config, versions, held-out images, checkpoints."""
+"""What a workdir holds of a run: config, versions, normal images, checkpoints."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import numpy as np
 
 from semad.config import files
 from semad.config.schema import Settings
-from semad.data.patches import Holdout
+from semad.data.normal_images import NormalImages
 from semad.errors import UserError
 from semad.run import checkpoints
 from semad.run.history import free_keys
@@ -28,10 +28,11 @@ _log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 BEST = "best"
-HOLDOUT_FILE = "holdout.npz"
+NORMAL_FILE = "normal.npz"
+_HELD_OUT_FILE = "holdout.npz"  # of older workdirs, without what was trained on
 VERSIONS_FILE = "versions.json"
-_RECORDS = (files.CONFIG_FILE, VERSIONS_FILE, HOLDOUT_FILE)
-_IMAGE, _PART = "image_", "part"
+_RECORDS = (files.CONFIG_FILE, VERSIONS_FILE, NORMAL_FILE)
+_IMAGE, _SEEN, _PART = "image_", "seen", "part"
 _IMAGES_KEY, _DEPTH_KEY = "training_images_sha256", "training_images_bit_depth"
 NO_BEST = (
     "no best checkpoint, since nothing is validated while training; set "
@@ -41,7 +42,7 @@ NO_BEST = (
 
 
 def store(workdir: Path, run: Run, trains: bool = True) -> None:
-    """Writes config, versions and the held-out normal images, of which thresholds are made.
+    """Writes config, versions and the normal images, of which thresholds are made.
 
     Args:
       workdir: of the run.
@@ -67,29 +68,32 @@ def store(workdir: Path, run: Run, trains: bool = True) -> None:
             _DEPTH_KEY: run.source.bit_depth,
         }
         write_text(workdir / VERSIONS_FILE, json.dumps(record, indent=2) + "\n")
-    if HOLDOUT_FILE in wanted:
-        images, part = run.holdout
+    if NORMAL_FILE in wanted:
+        images, seen, part = run.normal
         arrays = {f"{_IMAGE}{number:05d}": image for number, image in enumerate(images)}
-        write_arrays(workdir / HOLDOUT_FILE, arrays | {_PART: np.array(part)})
+        about = {_SEEN: np.array(seen), _PART: np.array(part)}
+        write_arrays(workdir / NORMAL_FILE, arrays | about)
     write_manifest_of(workdir, _RECORDS)
 
 
 def check_records(workdir: Path) -> None:
-    """Warns when config, versions or held-out images are not as semad wrote them."""
+    """Warns when config, versions or normal images are not as semad wrote them."""
     if workdir.is_dir() and (why := damage(workdir)):
         _log.warning("%s: %s; it was edited, or it is damaged", workdir, why)
 
 
-def load_holdout(workdir: Path) -> Holdout:
-    """The held-out normal images of a workdir.
+def load_normal(workdir: Path) -> NormalImages:
+    """The normal images of a workdir; of an older one those held out alone.
 
     Raises:
       UserError: when they are not there, or damaged.
     """
-    path = workdir / HOLDOUT_FILE
+    path = workdir / NORMAL_FILE
+    if not path.is_file() and (workdir / _HELD_OUT_FILE).is_file():
+        path = workdir / _HELD_OUT_FILE
     if not path.is_file():
         raise UserError(
-            f"{workdir}: {HOLDOUT_FILE} is missing, so there is no threshold; call --mode train "
+            f"{workdir}: {NORMAL_FILE} is missing, so there is no threshold; call --mode train "
             "again with the run's own --config: it writes the file and trains no further"
         )
     advice = (
@@ -101,9 +105,10 @@ def load_holdout(workdir: Path) -> Holdout:
     except UserError as error:
         raise UserError(f"{error}; {advice}") from error
     images = [arrays[name] for name in sorted(arrays) if name.startswith(_IMAGE)]
-    if not images or _PART not in arrays:
+    seen = arrays.get(_SEEN, np.zeros(len(images), int)).tolist()
+    if not images or _PART not in arrays or len(seen) != len(images):
         raise UserError(f"{path}: damaged (no images); {advice}")
-    return Holdout(images, float(arrays[_PART]))
+    return NormalImages(images, seen, float(arrays[_PART]))
 
 
 def load_bit_depth(workdir: Path) -> int:

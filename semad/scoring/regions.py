@@ -1,4 +1,4 @@
-"""From a map to an image's score, to outlined defects, to their measures.
+"""From a map to outlined defects, and to their measures.
 
 Images of 200 megapixels pass here: beside the map there is room for a label per pixel, and for
 little more. What needs more than that per pixel is done in bands of rows.
@@ -19,9 +19,6 @@ TOUCHING = np.ones((3, 3), bool)
 _BAND = 2**22
 """Pixels of a band."""
 
-POOLINGS = ("max", "mean")
-"""How a map becomes an image's score."""
-
 
 class Region(NamedTuple):
     """A connected defect.
@@ -39,15 +36,12 @@ class Region(NamedTuple):
     peak: float
 
 
-def image_score(values: np.ndarray, pooling: str, min_area: int) -> float:
-    """The score of an image from its map (H, W).
+def area_level(values: np.ndarray, min_area: int) -> float:
+    """The highest level that a connected region of `min_area` pixels of a map (H, W) reaches.
 
-    `max`: the highest level that a connected region of `min_area` pixels reaches as a whole (the
-    maximum of the map's area opening, Vincent 1993), so that no noisy pixel speaks for an image.
-    `mean`: of all pixels; for images that are one item each.
+    As a whole, that is: the maximum of the map's area opening (Vincent 1993), so that no noisy
+    pixel speaks for an image.
     """
-    if pooling == "mean":
-        return float(values.mean(dtype=np.float64))
     if min_area >= values.size:
         return float(values.min())
     low, high = values.min(), values.dtype.type(np.inf)  # the whole image reaches its minimum
@@ -101,26 +95,25 @@ def _large(mask: np.ndarray, min_area: int) -> np.ndarray:
     return _pick(labels, _areas(labels, count) >= max(1, min_area))
 
 
-def segment(
-    values: np.ndarray, score: float, thresholds: Thresholds, pooling: str, min_area: int
-) -> np.ndarray:
+def segment(values: np.ndarray, score: float, thresholds: Thresholds, min_area: int) -> np.ndarray:
     """The defects of an image: bool (H, W), none where its score is not above the threshold.
 
-    With `max`, a defect has a core of `min_area` connected pixels above the image's threshold, and
-    reaches as far as its pixels stay above the pixels' threshold (hysteresis, Canny 1986). With
-    `mean`, every region of `min_area` pixels above the pixels' threshold is one.
+    A defect has a core of `min_area` connected pixels above the cores' threshold, and reaches as
+    far as its pixels stay above the pixels' threshold (hysteresis, Canny 1986). Where no core made
+    the image's score, every region of `min_area` pixels above the pixels' threshold is a defect.
 
     Args:
       values: map (H, W).
-      score: of the image, see `image_score`.
-      thresholds, pooling, min_area: as for calibration.
+      score: of the image, see `semad.scoring.image_scores`.
+      thresholds, min_area: as for calibration.
     """
     if score <= thresholds.image:
         return np.zeros(values.shape, bool)
-    if pooling == "mean":
+    level = np.inf if thresholds.core is None else thresholds.core
+    core = _large(values > level, min_area)
+    if not core.any():
         return _large(values > thresholds.pixel, min_area)
-    core = _large(values > thresholds.image, min_area)
-    labels, count = ndimage.label(values > min(thresholds), TOUCHING)
+    labels, count = ndimage.label(values > min(level, thresholds.pixel), TOUCHING)
     wanted = np.zeros(count + 1, bool)
     for part, band in zip(_bands(core), _bands(labels), strict=True):
         wanted[band[part]] = True

@@ -1,7 +1,7 @@
 """Thresholds from normal images alone: split-conformal, with the rate that they achieve."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,51 +60,25 @@ class Thresholds(NamedTuple):
     Attributes:
       image: a normal image's score exceeds it with a probability of at most the images' rate.
       pixel: the pixels' rate is the share of normal pixels that exceeds it.
+      core: of the map, where a defect has its core; None where no level of it makes a score.
     """
 
     image: float
     pixel: float
+    core: float | None = None
 
 
-def calibrate(
-    maps: Sequence[np.ndarray], scores: Sequence[float], rates: Rates, part: float = 1.0
-) -> tuple[Thresholds, dict[str, Any]]:
-    """Both thresholds from held-out normal images, and what can be said of their rates.
-
-    Where only parts of images are held out, a whole image has more room for a false positive: as
-    if it were 1 / part independent parts, each of which may be one at 1 − (1 − rate)^part.
-
-    Args:
-      maps: of held-out normal images, (H, W) each.
-      scores: of the same images.
-      rates: of false positives.
-      part: of a whole image that each of them is, in (0, 1].
-
-    Returns:
-      The thresholds, and `rate`, `pixel_rate`, `images`, `part`, `lowest_rate` (below which
-      nothing can be promised of whole images), and `pixel`, the `achieved` rate with its 95 %
-      `interval`, measured by leaving one image out. The like for whole images would measure
-      nothing: the share of n numbers above the rank of the others follows from n alone.
-    """
-    groups = [values.ravel() for values in maps]
-    singles = np.asarray(scores, np.float64)
-    image = conformal(singles, 1 - (1 - rates.image) ** part)
-    return Thresholds(image, conformal(np.concatenate(groups), rates.pixel)), {
-        "rate": rates.image,
-        "pixel_rate": rates.pixel,
-        "images": len(groups),
-        "part": part,
-        "lowest_rate": 1 - (1 - 1 / (len(groups) + 1)) ** (1 / part),
-        "pixel": achieved(groups, rates.pixel),
-    }
-
-
-def achieved(groups: Sequence[np.ndarray], rate: float) -> dict[str, Any] | None:
-    """The share of each group above the conformal quantile of the other groups.
+def achieved(
+    groups: Sequence[np.ndarray],
+    rate: float,
+    quantile: Callable[[np.ndarray, float], float] = conformal,
+) -> dict[str, Any] | None:
+    """The share of each group above a quantile of the other groups.
 
     Args:
       groups: normal scores, a group per image.
       rate: asked for.
+      quantile: scores (n,) and the rate -> the level that the rate is to exceed.
 
     Returns:
       See `share_above`; None for a single group.
@@ -112,7 +86,7 @@ def achieved(groups: Sequence[np.ndarray], rate: float) -> dict[str, Any] | None
     if len(groups) < 2:
         return None
     limits = [
-        conformal(np.concatenate([*groups[:number], *groups[number + 1 :]]), rate)
+        quantile(np.concatenate([*groups[:number], *groups[number + 1 :]]), rate)
         for number in range(len(groups))
     ]
     return share_above(groups, limits)

@@ -33,7 +33,7 @@ def _by_maps(run: Run) -> Measure:
 
     def value(member: ScoringState) -> float:
         mapper = partial(map_images, scorer, member, tiling=plan.tiling, names=(plan.score,))
-        trial = try_on(mapper, run.holdout.images, settings.seed)
+        trial = try_on(mapper, run.holdout, settings.seed)
         smoothings = (settings.score.smoothing,)
         excluded = run.method.excluded_families
         return -rank(trial, smoothings=smoothings, excluded_families=excluded)[0].value
@@ -43,7 +43,7 @@ def _by_maps(run: Run) -> Measure:
 
 def _by_tiles(run: Run) -> Measure:
     size, plan = run.sampling.patch_size, run.system.scoring
-    tiles = plant_tiles(run.holdout.images, size, run.settings.seed)
+    tiles = plant_tiles(run.holdout, size, run.settings.seed)
     scorer = over_devices(make_scorer(run.method))
 
     def value(member: ScoringState) -> float:

@@ -80,7 +80,7 @@ def baseline_smoothings(run: Run) -> dict[str, float]:
     settings = run.settings
     if settings.select == "none":
         return dict.fromkeys(BASELINES, settings.score.smoothing)
-    trial = try_on(partial(map, baseline_maps), run.holdout.images, settings.seed)
+    trial = try_on(partial(map, baseline_maps), run.holdout, settings.seed)
     ranked = rank(trial, excluded_families=run.method.excluded_families)
     return {
         name: next(

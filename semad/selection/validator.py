@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import metrics
 
+from semad.scoring.image_scores import POOLINGS, fitted
 from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
-from semad.scoring.regions import POOLINGS, image_score
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
 
@@ -159,7 +159,7 @@ def rank_poolings(
       trial: of the detector, with one defect in each image: by how much of a large image is
         covered a mean could tell it, and defects are small.
       setting: of the map.
-      min_area: see `semad.scoring.regions.image_score`.
+      min_area: see `semad.scoring.image_scores.pooled`.
       excluded_families: families that do not count.
 
     Returns:
@@ -167,11 +167,14 @@ def rank_poolings(
     """
     pairs = zip(trial.planted, trial.maps, strict=True)
     kept = [maps for planted, maps in pairs if planted.family not in excluded_families]
-    maps = [smooth(scores[setting.score], setting.smoothing) for scores in (*kept, *trial.clean)]
-    labels = np.arange(len(maps)) < len(kept)
-    return {
-        how: float(
-            metrics.roc_auc_score(labels, [image_score(values, how, min_area) for values in maps])
-        )
-        for how in POOLINGS
-    }
+    planted, clean = (
+        [smooth(scores[setting.score], setting.smoothing) for scores in part]
+        for part in (kept, trial.clean)
+    )
+    labels = np.arange(len(planted) + len(clean)) < len(planted)
+    aurocs = {}
+    for how in POOLINGS:
+        scorer = fitted(how, min_area, clean)
+        scores = [scorer(values) for values in (*planted, *clean)]
+        aurocs[how] = float(metrics.roc_auc_score(labels, scores))
+    return aurocs

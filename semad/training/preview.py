@@ -19,10 +19,10 @@ _PREVIEWS = 8  # patches per row of sample images
 def previewer(run: Run) -> Callable[[TrainState], dict[str, jax.Array]]:
     """Sample images of a group's first member, on held-out patches that are always the same."""
     size = run.sampling.patch_size
-    items = tile_items(run.holdout.images, size, size)
+    items = tile_items(run.holdout, size, size)
     chosen = items[np.linspace(0, len(items) - 1, _PREVIEWS, dtype=int)]
     how = run.method.normalisation
-    images = normalise(crops(stack(run.holdout.images), chosen, size), how)
+    images = normalise(crops(stack(run.holdout), chosen, size), how)
     z = sample_latent(jax.random.key(0), _PREVIEWS, run.method.latent_dim)
 
     @jax.jit

@@ -98,9 +98,9 @@ def _of_reconstructions(
 def _holdout_patches(run: Run) -> jax.Array:
     """Held-out normal patches (N, P, P, C), always the same, spread evenly over their images."""
     size = run.sampling.patch_size
-    items = tile_items(run.holdout.images, size, size)
+    items = tile_items(run.holdout, size, size)
     chosen = items[np.unique(np.linspace(0, len(items) - 1, _PATCHES, dtype=int))]
-    return normalise(crops(stack(run.holdout.images), chosen, size), run.method.normalisation)
+    return normalise(crops(stack(run.holdout), chosen, size), run.method.normalisation)
 
 
 class Best:

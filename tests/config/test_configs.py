@@ -221,9 +221,9 @@ def test_a_stored_config_comes_back(tmp_path):
     versions = json.loads((tmp_path / "versions.json").read_text())
     assert versions["packages"]["jax"] == jax.__version__
     assert versions["backend"] == jax.default_backend()
-    held = workdirs.load_holdout(tmp_path)
-    assert held.part == run.holdout.part
-    for image, expected in zip(held.images, run.holdout.images, strict=True):
+    normal = workdirs.load_normal(tmp_path)
+    assert (normal.seen, normal.part) == (run.normal.seen, run.normal.part)
+    for image, expected in zip(normal.images, run.normal.images, strict=True):
         np.testing.assert_array_equal(image, expected)
 
 

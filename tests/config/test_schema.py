@@ -44,7 +44,7 @@ from semad.nets.layers import INITIALIZERS
 from semad.nets.thesis import PATCH_SIZES
 from semad.run.state import init_population, init_state
 from semad.scoring.batched import ScoringState, make_scorer
-from semad.scoring.regions import POOLINGS
+from semad.scoring.image_scores import POOLINGS
 from semad.synthetic import splices
 from semad.training.step import apply_update
 from semad.types import Batch

@@ -107,25 +107,3 @@ def test_small_items_are_padded_evenly_with_black():
 def test_sizes_that_do_not_fit(images, micrographs, message):
     with pytest.raises(UserError, match=message):
         patches.fit(source(images, micrographs), 32)
-
-
-def test_few_images_give_up_their_bottom_rows():
-    images = [coded(90, 40, n) for n in range(5)]
-    train, (held, part) = patches.split_holdout(source(images), 0.2, 32)
-    assert part == pytest.approx(32 / 90)
-    assert [image.shape[0] for image in train] == [58] * 5  # at least a patch is held out
-    assert [image.shape[0] for image in held] == [32] * 5
-    for whole, top, bottom in zip(images, train, held, strict=True):
-        np.testing.assert_array_equal(np.concatenate([top, bottom]), whole)
-
-
-def test_many_images_are_held_out_whole():
-    images = [coded(32, 32, n % 6) for n in range(20)]
-    train, (held, part) = patches.split_holdout(source(images), 0.2, 32)
-    assert (len(train), len(held), part) == (16, 4, 1)
-    assert {id(image) for image in train} | {id(image) for image in held} == set(map(id, images))
-
-
-def test_images_too_small_to_split():
-    with pytest.raises(UserError, match="cannot give both training and held-out"):
-        patches.split_holdout(source([coded(50, 50, 0)]), 0.2, 32)

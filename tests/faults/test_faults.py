@@ -77,7 +77,7 @@ def test_flipped_bits_are_named_or_harmless(warm, folders):
         if path.is_file()
     )
     arrays = [name for name in files if "/d/" in name and name.startswith("run/checkpoints")]
-    chosen = [arrays[0], "run/config.json", "run/holdout.npz", *draw.choice(files, 3)]
+    chosen = [arrays[0], "run/config.json", "run/normal.npz", *draw.choice(files, 3)]
     for name in chosen:
         verdict = try_flip(warm, SYSTEM, "evaluate", normal, name, draw)
         assert not verdict.problem, f"{verdict.fault}: {verdict.problem}\n{verdict.outcome.output}"

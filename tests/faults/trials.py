@@ -1,6 +1,5 @@
 """One fault in one run, and the verdict on what it left."""
 
-import re
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple

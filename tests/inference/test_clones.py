@@ -72,6 +72,6 @@ def test_calibration_goes_on_where_it_was(tmp_path, monkeypatch):
     count = lambda images: mapped.append(len(images)) or maps_again(images)  # noqa: E731
     monkeypatch.setattr(again, "_maps", count)
     again.thresholds_  # noqa: B018
-    assert mapped == [len(again.holdout_) - 3]
+    assert mapped == [len(again.normal_.images) - 3]
     assert (tmp_path / "run" / "calibration.json").read_text() == whole
     assert not (tmp_path / "run" / ".calibration.unfinished").exists()

@@ -17,7 +17,8 @@ from semad.config import files
 from semad.config.settings import flatten, resolve
 from semad.data import sources
 from semad.errors import UserError
-from semad.scoring.thresholds import conformal
+from semad.scoring.calibration import NormalMap, calibrate
+from semad.scoring.thresholds import Rates
 from tests import tiny
 
 SETTINGS = {
@@ -68,10 +69,15 @@ def test_every_form_of_the_same_images_scores_the_same(detector, source):
         np.testing.assert_allclose(detector.score_samples(same), scores, rtol=1e-4)
 
 
-def test_thresholds_come_from_held_out_normal_images(detector):
-    scores = detector.score_samples(detector.holdout_)
-    assert detector.thresholds_.image == conformal(scores, 0.05)
-    assert detector.calibration_["images"] == len(detector.holdout_) == 4
+def test_thresholds_come_from_normal_images(detector, config):
+    """Four images, cut into rows that training saw and rows that it did not."""
+    normal, score = detector.normal_, detector.settings_.score
+    maps = [NormalMap(*pair) for pair in zip(map(detector.anomaly_map, normal.images), normal.seen)]  # noqa: B905
+    rates = Rates(score.threshold_rate, score.pixel_rate)
+    expected = calibrate(maps, rates, score.pooling, score.min_area, normal.part)
+    assert detector.thresholds_ == expected.thresholds
+    assert detector.calibration_ == expected.record
+    assert expected.record["images"] == len(normal.images) == 4
 
 
 def test_loading_gives_the_same_detector(detector, source, workdir):
@@ -108,8 +114,8 @@ def test_what_cannot_be_loaded(detector, workdir, tmp_path):
         semad.load(workdir, config=config)
 
 
-def test_a_workdir_without_held_out_images_says_what_to_do(workdir):
-    path = workdir / "holdout.npz"
+def test_a_workdir_without_normal_images_says_what_to_do(workdir):
+    path = workdir / "normal.npz"
     kept = path.read_bytes()
     path.unlink()
     with pytest.raises(UserError, match="--mode train"):
@@ -234,7 +240,7 @@ def test_items_score_as_whole_patches(items):
     """By the mean, a one-patch image scores what the system says of the patch."""
     config, images, labels = items
     fitted = semad.Detector(config).fit(images, labels)
-    assert all(one.shape == (16, 16, 1) for one in fitted.holdout_)
+    assert all(one.shape == (16, 16, 1) for one in fitted.normal_.images)
     assert fitted.method_.normalisation == "range"  # items, as `digits` are by name
     values = fitted.anomaly_map(images[0])
     assert values.shape == (16, 16)  # padded to a patch

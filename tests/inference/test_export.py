@@ -64,9 +64,11 @@ def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_pat
     assert (about["patch_size"], about["channels"], about["dtype"]) == (16, 1, "uint8")
     assert about["patches"] == (count if method == "anogan" else None)
     assert about["value_range"] == [0, 255]
-    assert about["thresholds"].keys() == {"patch", "pixel", "image"}
+    assert about["thresholds"].keys() == {"patch", "pixel", "image", "core"}
     assert about["thresholds"]["image"] == detector.thresholds_.image
-    tiles = cut_items(detector.holdout_, tile_items(detector.holdout_, 16, 16), 16)
+    assert about["image"] == detector.scorer_._asdict()
+    held = detector.normal_.holdout
+    tiles = cut_items(held, tile_items(held, 16, 16), 16)
     assert len(tiles) >= 16
     scores = np.concatenate(
         [

@@ -21,7 +21,7 @@ from semad.utils import locks
 from tests import tiny
 from tests.complaints import one_line
 
-RECORDS = ("config.json", "versions.json", "holdout.npz", "sha256.json")
+RECORDS = ("config.json", "versions.json", "normal.npz", "sha256.json")
 
 
 def config(**changes):
@@ -90,10 +90,10 @@ def test_a_call_that_does_no_work_writes_no_record(copied):
 
 def test_what_is_missing_is_written_all_the_same(copied):
     before = stamps(copied)
-    (copied / "holdout.npz").unlink()
-    one_line(lambda: workdirs.load_holdout(copied), "holdout.npz is missing", "--mode train")
+    (copied / "normal.npz").unlink()
+    one_line(lambda: workdirs.load_normal(copied), "normal.npz is missing", "--mode train")
     train(copied)
-    assert workdirs.load_holdout(copied).images
+    assert workdirs.load_normal(copied).images
     assert stamps(copied)["config.json"] == before["config.json"]
     assert workdirs.damage(copied) is None
 
@@ -102,7 +102,7 @@ def test_what_is_missing_is_written_all_the_same(copied):
 def test_a_changed_record_is_named(copied, caplog, name):
     path = copied / name
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"0", b"1", 1) if name != "holdout.npz" else content + b"\0")
+    path.write_bytes(content.replace(b"0", b"1", 1) if name != "normal.npz" else content + b"\0")
     workdirs.check_records(copied)
     assert f"{name} is not as sha256.json has it; it was edited, or it is damaged" in caplog.text
 
@@ -139,17 +139,17 @@ def test_the_bit_depth_of_the_training_images(copied, tmp_path):
 
 def test_flipped_bits_in_the_held_out_images(copied):
     """Each is named, or changes nothing."""
-    path = copied / "holdout.npz"
-    content, whole = path.read_bytes(), workdirs.load_holdout(copied)
+    path = copied / "normal.npz"
+    content, whole = path.read_bytes(), workdirs.load_normal(copied)
     named = 0
     for bit in random.Random(0).sample(range(8 * len(content)), 300):
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
         try:
-            holdout = workdirs.load_holdout(copied)
+            holdout = workdirs.load_normal(copied)
         except workdirs.UserError as error:
-            assert "holdout.npz: damaged" in str(error)
+            assert "normal.npz: damaged" in str(error)
             assert "\n" not in str(error)
             named += 1
             continue

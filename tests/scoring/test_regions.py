@@ -9,16 +9,17 @@ from skimage import measure
 from skimage.morphology import area_opening
 
 from semad.scoring import regions as scoring
-from semad.scoring.regions import Region, image_score, regions
+from semad.scoring.image_scores import ImageScorer
+from semad.scoring.regions import Region, area_level, regions
 from semad.scoring.thresholds import Thresholds
 
 RNG = np.random.default_rng(0)
-LIMITS = Thresholds(image=5.0, pixel=2.0)
+LIMITS = Thresholds(image=5.0, pixel=2.0, core=5.0)
 
 
 def segment(values, thresholds, pooling, min_area):
-    score = image_score(values, pooling, min_area)
-    return scoring.segment(values, score, thresholds, pooling, min_area)
+    score = ImageScorer(pooling, min_area)(values)
+    return scoring.segment(values, score, thresholds, min_area)
 
 
 def field():
@@ -35,7 +36,7 @@ def field():
 def test_the_score_is_the_maximum_of_the_area_opening(area):
     values = RNG.normal(size=(8, 8)).astype(np.float32)
     opened = area_opening(values, area, connectivity=2)
-    assert image_score(values, "max", area) == opened.max()
+    assert area_level(values, area) == opened.max()
 
 
 @pytest.mark.parametrize("bands", [1, 20, 2**22])
@@ -47,7 +48,7 @@ def test_bands_and_ties_change_nothing(monkeypatch, bands):
         values = values.astype(np.float32)
         for area in (1, 6, 400):
             expected = area_opening(values, area, connectivity=2).max() if area < 391 else None
-            score = image_score(values, "max", area)
+            score = area_level(values, area)
             assert score == (values.min() if expected is None else expected)
         mask = values > RNG.choice(values.ravel())
         properties = measure.regionprops(measure.label(mask, connectivity=2), values)
@@ -55,8 +56,8 @@ def test_bands_and_ties_change_nothing(monkeypatch, bands):
             Region(p.bbox, p.centroid, int(p.area), float(p.intensity_max)) for p in properties
         ]
         assert regions(values, mask) == sorted(expected, key=lambda region: -region.peak), number
-        limits = Thresholds(0.3, float(RNG.normal(0.3)))
-        labels = measure.label(values > min(limits), connectivity=2)
+        limits = Thresholds(0.3, float(RNG.normal(0.3)), 0.3)
+        labels = measure.label(values > min(limits.core, limits.pixel), connectivity=2)
         cores = np.unique(labels[area_opening(values, 3, connectivity=2) > 0.3])
         assert (segment(values, limits, "max", 3) == np.isin(labels, cores)).all()
 
@@ -68,7 +69,7 @@ def test_a_score_takes_little_memory(area):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "_BAND", 2**14)
         tracemalloc.start()
-        score = image_score(values, "max", area)
+        score = area_level(values, area)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert values.mean() < score <= values.max()
@@ -77,9 +78,8 @@ def test_a_score_takes_little_memory(area):
 
 def test_the_score_of_a_map():
     values = field()
-    assert [image_score(values, "max", area) for area in (1, 4, 5, 12, 13)] == [20, 8, 4, 4, 0]
-    assert image_score(values, "max", values.size) == values.min()
-    assert image_score(values, "mean", 4) == pytest.approx(values.mean())
+    assert [area_level(values, area) for area in (1, 4, 5, 12, 13)] == [20, 8, 4, 4, 0]
+    assert area_level(values, values.size) == values.min()
 
 
 def test_a_defect_has_a_core_and_reaches_further():
@@ -99,8 +99,8 @@ def test_without_a_core_there_is_no_defect():
 def test_a_defect_there_is_exactly_where_the_score_exceeds_the_threshold(limit, area):
     for _ in range(20):
         values = RNG.normal(size=(9, 9)).astype(np.float32)
-        above = image_score(values, "max", area) > limit
-        assert segment(values, Thresholds(limit, limit - 0.5), "max", area).any() == above
+        above = area_level(values, area) > limit
+        assert segment(values, Thresholds(limit, limit - 0.5, limit), "max", area).any() == above
 
 
 def test_by_the_mean_every_region_above_the_pixel_threshold_counts():

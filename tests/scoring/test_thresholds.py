@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semad.scoring.thresholds import Rates, achieved, calibrate, conformal, share_above, threshold
+from semad.scoring.thresholds import achieved, conformal, share_above, threshold
 
 RNG = np.random.default_rng(1)
 
@@ -78,41 +78,3 @@ def test_a_score_at_the_limit_is_not_above_it():
 def test_a_limit_for_each_group():
     with pytest.raises(ValueError, match="shorter"):
         share_above([np.zeros(2), np.zeros(2)], [0.5])
-
-
-def test_calibration_of_images():
-    maps = [np.full((4, 4), float(level)) for level in range(9)]
-    limits, record = calibrate(maps, [one.max() for one in maps], Rates(0.2, 0.2))
-    assert limits.image == 7  # the 8th of 9
-    assert limits.pixel == 7  # rank 116 of 144, 16 pixels a level
-    assert (record["images"], record["lowest_rate"]) == (9, pytest.approx(0.1))
-    assert calibrate(maps, [0.0] * 9, Rates(0.2, 0.5))[0].pixel == 4  # rank 73 of 144
-    # Without the 8th or the 9th image the limit is 6, the level at rank 104 of 128.
-    assert record["pixel"]["achieved"] == pytest.approx(2 / 9)
-
-
-def test_the_record_of_a_calibration():
-    """Three images of two parts each; the lowest rate is 1 − (3/4)²."""
-    maps = [np.array([[level, level]]) for level in (0.0, 1.0, 2.0)]
-    limits, record = calibrate(maps, [5.0, 7.0, 6.0], Rates(0.5, 0.25), part=0.5)
-    assert limits == (7.0, 2.0)  # ranks ⌈4 · 0.5^½⌉ of 3, and ⌈7 · 0.75⌉ of 6
-    assert record == {
-        "rate": 0.5,
-        "pixel_rate": 0.25,
-        "images": 3,
-        "part": 0.5,
-        "lowest_rate": pytest.approx(0.4375),
-        "pixel": {"achieved": pytest.approx(1 / 3), "interval": [0.0, 1.0]},
-    }
-
-
-def test_whole_images_keep_the_rate_that_their_parts_were_calibrated_for():
-    """A whole image of four independent parts scores the highest of them."""
-    parts = RNG.normal(size=(4_000, 24))
-    whole = RNG.normal(size=(4_000, 4)).max(axis=1)
-    rate, rates = 0.3, Rates(0.3, 0.05)
-    one = [np.zeros((1, 1))]  # maps have no part in the images' threshold
-    limits = np.array([calibrate(one, row, rates, part=0.25)[0].image for row in parts])
-    assert (whole > limits).mean() == pytest.approx(rate, abs=0.04)
-    record = calibrate(one * 24, parts[0], rates, part=0.25)[1]
-    assert record["lowest_rate"] == pytest.approx(1 - (24 / 25) ** 4)

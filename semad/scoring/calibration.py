@@ -1,0 +1,143 @@
+"""Thresholds from all normal images, those that training saw as well where it did not learn them.
+
+Held-out images alone promise little: twelve of sixty cannot promise a rate of 5 %. So the images
+that were trained on join them, if their scores show no sign that training knows them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from semad.scoring import tail
+from semad.scoring.image_scores import ImageScorer, fitted
+from semad.scoring.thresholds import Rates, Thresholds, achieved, conformal
+
+SIGNIFICANT = 0.05
+"""A p-value below which training is said to know its images."""
+_FEWEST = 3
+"""Parts on either side that a comparison takes."""
+
+
+class NormalMap(NamedTuple):
+    """A map of a normal image.
+
+    Attributes:
+      values: (H, W).
+      seen: how many rows, from the top, training saw.
+    """
+
+    values: np.ndarray
+    seen: int
+
+
+class Calibration(NamedTuple):
+    """Thresholds, the scorer of images that they are for, and how they came about."""
+
+    thresholds: Thresholds
+    scorer: ImageScorer
+    record: dict[str, Any]
+
+
+def calibrate(
+    maps: Sequence[NormalMap], rates: Rates, pooling: str, min_area: int, part: float = 1.0
+) -> Calibration:
+    """All thresholds from normal images, and what can be said of their rates.
+
+    An image's threshold is the split-conformal quantile of normal images' scores, where they are
+    enough for the rate. Else it is extrapolated from the maxima of blocks (`semad.scoring.tail`),
+    and images are scored by `max`, of which alone that can be said; of another pooling than `max`
+    and `several` it is the highest score.
+
+    Args:
+      maps: of normal images.
+      rates: of false positives.
+      pooling: of `semad.scoring.image_scores.POOLINGS`.
+      min_area: pixels of the smallest defect.
+      part: of a whole image that what is held out of each is; see `semad.data.normal_images`.
+
+    Returns:
+      Thresholds and scorer, and a record of `rate`, `pixel_rate`, `images` (how many there were),
+      `part` (of a whole image that each is), `lowest_rate` (below which n images can promise
+      nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `seen` (see
+      `known_to_training`, and whether such images were used), `tail` (see `semad.scoring.tail`),
+      and `pixel`, the `achieved` rate with its 95 % `interval`, measured by leaving one image out.
+      The like for whole images would measure nothing: the share of n numbers above the rank of the
+      others follows from n alone.
+    """
+    seen = known_to_training(maps, min_area)
+    everything = seen is not None and seen["p"] >= SIGNIFICANT
+    if everything:
+        used, part = [each.values for each in maps], 1.0
+    else:
+        used = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
+    lowest = 1 - (1 - 1 / (len(used) + 1)) ** (1 / part)
+    record: dict[str, Any] = {
+        "rate": rates.image,
+        "pixel_rate": rates.pixel,
+        "images": len(used),
+        "part": part,
+        "lowest_rate": lowest,
+        "seen": None if seen is None else seen | {"used": everything},
+    }
+    pixels = [values.ravel() for values in used]
+    limit, scorer, how = _of_images(used, rates.image, lowest, part, pooling, min_area)
+    thresholds = Thresholds(
+        limit, conformal(np.concatenate(pixels), rates.pixel), scorer.core(limit)
+    )
+    record |= how | {"pooling": scorer.pooling, "pixel": achieved(pixels, rates.pixel)}
+    return Calibration(thresholds, scorer, record)
+
+
+def _of_images(
+    used: Sequence[np.ndarray],
+    rate: float,
+    lowest: float,
+    part: float,
+    pooling: str,
+    min_area: int,
+) -> tuple[float, ImageScorer, dict[str, Any]]:
+    """The threshold of whole images, what scores them, and `rule` and `tail` of the record."""
+    if rate >= lowest * (1 - 1e-9):  # a rate of 1 / (n + 1) is promised, however it is rounded
+        scorer = fitted(pooling, min_area, used)
+        scores = np.array([scorer(values) for values in used])
+        limit = conformal(scores, 1 - (1 - rate) ** part)
+        return limit, scorer, {"rule": "conformal", "tail": None}
+    if pooling not in ("max", "several") or rate <= 0:
+        scorer = fitted(pooling, min_area, used)
+        highest = max(scorer(values) for values in used)
+        return highest, scorer, {"rule": "highest", "tail": None}
+    groups = [tail.block_scores(values, min_area) for values in used]
+    blocks = np.concatenate(groups)
+    per_image = len(blocks) / len(groups) / part
+    limit = tail.quantile(blocks, 1 - (1 - rate) ** (1 / per_image))
+    scorer = ImageScorer("max", min_area)
+    return limit, scorer, {"rule": "extrapolated", "tail": tail.check(groups)}
+
+
+def known_to_training(maps: Sequence[NormalMap], min_area: int) -> dict[str, float] | None:
+    """Whether what training did not see scores higher than what it saw.
+
+    The units are images, or parts of them: each has the mean over its blocks of their highest
+    levels, which does not grow with its size. A Mann-Whitney test compares them.
+
+    Args:
+      maps: of normal images.
+      min_area: pixels of the smallest defect.
+
+    Returns:
+      `auroc`, how often a part that was held out scores above one that was not (0.5: no
+      difference), and the one-sided `p`; None where there is too little on a side.
+    """
+    pairs = [(each.values[: each.seen], each.values[each.seen :]) for each in maps]
+    seen, unseen = (
+        [float(tail.block_scores(half, min_area).mean()) for half in halves if half.size]
+        for halves in zip(*pairs, strict=True)
+    )
+    if min(len(seen), len(unseen)) < _FEWEST:
+        return None
+    test = stats.mannwhitneyu(unseen, seen, alternative="greater")
+    auroc = float(test.statistic) / (len(seen) * len(unseen))
+    return {"auroc": auroc, "p": 1.0 if math.isnan(test.pvalue) else float(test.pvalue)}

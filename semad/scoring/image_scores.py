@@ -1,0 +1,97 @@
+"""The score of an image from its map: a speck speaks for it, or a large region, or either."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from semad.scoring.regions import area_level
+
+TENTH = 0.1
+"""Of the pixels, in the pooling of that name."""
+
+POOLINGS = ("max", "tenth", "mean", "several")
+"""How a map becomes an image's score."""
+
+_TOGETHER = ("max", "tenth")
+"""The poolings of `several`."""
+
+_ABOVE = 0.84
+"""The quantile that lies a standard deviation above the median of a normal distribution."""
+
+
+def pooled(values: np.ndarray, pooling: str, min_area: int) -> float:
+    """The score of an image from its map (H, W).
+
+    `max`: the highest level that a connected region of `min_area` pixels reaches as a whole.
+    `tenth`: the mean of the tenth of the pixels that is highest; for regions as large.
+    `mean`: of all pixels; for images that are one item each.
+    """
+    if pooling == "max":
+        return area_level(values, min_area)
+    if pooling == "mean":
+        return float(values.mean(dtype=np.float64))
+    count = max(1, round(TENTH * values.size))
+    return float(np.partition(values, -count, axis=None)[-count:].mean(dtype=np.float64))
+
+
+class Scales(NamedTuple):
+    """What makes the poolings of `several` comparable, from normal images.
+
+    Attributes:
+      location: the median of each pooling.
+      scale: how far the 84th percentile lies above it.
+    """
+
+    location: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+class ImageScorer(NamedTuple):
+    """Turns maps into scores of images.
+
+    Attributes:
+      pooling: of `POOLINGS`.
+      min_area: of `max`, in pixels.
+      scales: of `several`; see `fitted`.
+    """
+
+    pooling: str
+    min_area: int
+    scales: Scales | None = None
+
+    def __call__(self, values: np.ndarray) -> float:
+        """The score of an image from its map (H, W).
+
+        `several` is the highest of its poolings, each in deviations above normal images' median.
+        """
+        if self.scales is None:
+            return pooled(values, self.pooling, self.min_area)
+        levels = [pooled(values, how, self.min_area) for how in _TOGETHER]
+        return max(
+            (level - location) / scale
+            for level, location, scale in zip(levels, *self.scales, strict=True)
+        )
+
+    def core(self, limit: float) -> float | None:
+        """The level of `max` at which an image's score is `limit`; None if none is."""
+        if self.scales is not None:
+            return self.scales.location[0] + limit * self.scales.scale[0]
+        return limit if self.pooling == "max" else None
+
+
+def fitted(pooling: str, min_area: int, normal: Sequence[np.ndarray]) -> ImageScorer:
+    """A scorer of images, with what it needs to know of normal ones.
+
+    Args:
+      pooling: of `POOLINGS`.
+      min_area: of `max`, in pixels.
+      normal: maps (H, W) of normal images.
+    """
+    if pooling != "several":
+        return ImageScorer(pooling, min_area)
+    levels = np.array([[pooled(values, how, min_area) for how in _TOGETHER] for values in normal])
+    location = np.median(levels, axis=0)
+    scale = np.quantile(levels, _ABOVE, axis=0) - location
+    usable = np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))
+    return ImageScorer(pooling, min_area, Scales(tuple(location.tolist()), tuple(usable.tolist())))
