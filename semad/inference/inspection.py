@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import psutil
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -17,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from semad.data.images import Reading, degenerate, pages_of, read_picture
 from semad.errors import CannotWrite, UserError
 from semad.inference import records
+from semad.inference.appearance import WHOLE, Appearance, appearance, differences
 from semad.inference.detector import Detector
 from semad.inference.image_files import (
     Inputs,
@@ -73,6 +75,7 @@ class _Work(NamedTuple):
     output: Path
     inputs: Inputs
     earlier: dict[str, list[Item]]
+    normal: list[Appearance]  # of normal images; filled when first needed
 
 
 def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
@@ -97,7 +100,7 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
     with folder_lock(output, "score"):
         records.open_output(output, about)
         earlier = _without_stale(records.load_items(output), inputs, output)
-        work = _Work(detector, reading, output, inputs, earlier)
+        work = _Work(detector, reading, output, inputs, earlier, [])
         known, scored = _inspect_all(work)
     for text, number in Counter(text for one in known for text in one.get("cautions", ())).items():
         _log.warning("%d images: %s", number, text)
@@ -226,6 +229,9 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
     values = detector.anomaly_map(pixels)
     score = detector.score_map(values)
     mask = detector.segment_map(values, score)
+    unlike = _unlike(work, pixels) if mask.mean() > WHOLE else None
+    if unlike:
+        mask[...] = False  # it has no outline
     defects = regions(values, mask)
     scale = settings.nm_per_pixel or picture.nm_per_pixel
     records.store(work.output, item, {"verdict": None})
@@ -241,9 +247,19 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
         "height": pixels.shape[0],
         "nm_per_pixel": scale,
         "cautions": list(picture.cautions),
+        "unlike": unlike,
         "defects": [measures(number, region, scale) for number, region in enumerate(defects, 1)],
     }
     return records.store(work.output, item, record)
+
+
+def _unlike(work: _Work, pixels: np.ndarray) -> str:
+    """That an image as a whole is unlike the training images, and in which way."""
+    if not work.normal:
+        work.normal.extend(appearance(image) for image in work.detector.normal_.images)
+    how = differences(pixels, work.normal)
+    known = "; ".join(how) or "but in none of brightness, contrast, noise, focus and scale"
+    return f"unlike the training images as a whole: {known}"
 
 
 def _check_memory(height: int, width: int) -> None:

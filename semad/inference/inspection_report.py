@@ -36,6 +36,7 @@ def write_report(detector: Detector, output: Path, records: list[Record]) -> Non
         bad=bad[:_LISTED],
         unlisted=len(bad[_LISTED:]),
         anomalous=sum(record["verdict"] == ANOMALOUS for record in scored),
+        unlike=sum(bool(record["unlike"]) for record in scored),
         defects=sum(len(record["defects"]) for record in scored),
         scaled=any(record["nm_per_pixel"] for record in scored),
         ranked=ranked,

@@ -22,7 +22,8 @@ from semad.utils.sealed import read_sealed, write_sealed
 
 Record = dict[str, Any]
 """Of an image with a verdict: `file`, `key`, `page`, `sha256`, `description`, `score`, `verdict`,
-`width`, `height`, `nm_per_pixel`, `cautions`, `defects`. Of another file: `file`, `verdict`,
+`width`, `height`, `nm_per_pixel`, `cautions`, `defects`, and `unlike`, how the image as a whole
+differs from the training images, or None. Of another file: `file`, `verdict`,
 `error` and `image`, whether a verdict was to be expected."""
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
@@ -34,13 +35,15 @@ RESULTS = ("maps/{}.tif", "masks/{}.png", "overlays/{}.png", "records/{}.jpg")
 
 SCORE_COLUMNS = (
     *("file", "score", "verdict", "threshold", "defects", "defect_area_pixels"),
-    *("width", "height", "nm_per_pixel", "error", "cautions"),
+    *("width", "height", "nm_per_pixel", "error", "unlike", "cautions"),
 )
 DEFECT_COLUMNS = (
     *("file", "defect", "left", "top", "right", "bottom", "centroid_x", "centroid_y"),
     *("area_pixels", "area_um2", "peak_score"),
 )
-_NEEDED = {"file", "key", "score", "width", "height", "nm_per_pixel", "cautions", "defects"}
+_NEEDED = {
+    *("file", "key", "score", "width", "height", "nm_per_pixel", "cautions", "defects", "unlike"),
+}
 _RECORD = "records/{}.json"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 

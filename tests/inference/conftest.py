@@ -30,8 +30,9 @@ def inspector(fibres):
     """An untrained detector; its limits are so low that it finds something in most images."""
     fitted = semad.Detector(tiny.config("autoencoder", **SETTINGS)).fit(fibres.train)
     scores = fitted.score_samples(fibres.test)
-    limits = Thresholds(float(np.sort(scores)[1]), float(scores.min() * 0.8))
-    fitted.__dict__["_calibrated"] = (limits, fitted.calibration_)
+    limit = float(np.sort(scores)[1])
+    limits = Thresholds(limit, float(scores.min() * 0.8), limit)
+    fitted.__dict__["_calibrated"] = fitted._calibrated._replace(thresholds=limits)
     return fitted
 
 

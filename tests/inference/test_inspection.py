@@ -283,3 +283,22 @@ def test_the_report(inspector, folder, tmp_path):
     assert "<li>cut.png: unreadable, " in page
     assert "and 4 more, listed in scores.csv" in page
     assert json.loads((output / "settings.json").read_text())["system"] == "autoencoder"
+
+
+def test_an_image_that_is_unlike_all_others_has_no_outline(inspector, folder, fibres, tmp_path):
+    """A negative: nearly all of it lies above the pixels' threshold."""
+    inside = folder / "negative"
+    inside.mkdir()
+    tifffile.imwrite(inside / "a.tif", 250 - fibres.test[0][..., 0] // 9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inspector, "segment_map", lambda values, score: np.ones(values.shape, bool))
+        found = inspect(inspector, inside, tmp_path / "out")
+    (record,) = found.records
+    assert record["defects"] == []
+    assert record["unlike"].startswith("unlike the training images as a whole: brighter (mean grey")
+    (row,) = rows(tmp_path / "out/scores.csv")
+    assert (row["unlike"], row["defects"]) == (record["unlike"], "0")
+    assert rows(tmp_path / "out/defects.csv") == []
+    with Image.open(tmp_path / "out/masks/a.png") as mask:
+        assert not np.asarray(mask).any()
+    assert "unlike the training images" in (tmp_path / "out/report.html").read_text()
