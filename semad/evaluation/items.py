@@ -98,7 +98,10 @@ def evaluate_items(
         "n_test": len(labels),
         "n_anomalous": int(labels.sum()),
         "n_available": items.available,
-        "baselines": {key: ranking(labels, values) for key, values in baselines.items()},
+        "baselines": {
+            key: ranking(labels, values) | {"inverted": ranking(labels, -values)}
+            for key, values in baselines.items()
+        },
     }
     if run.source.micrographs:
         first = result["members"][0] if "members" in result else result

@@ -128,7 +128,8 @@ def _baselines(
         stack([_smoothed_baselines(image, sigmas) for image in part])
         for part in (images, run.holdout)
     )
-    ranked, counted = {}, {}
+    ranked: dict[str, Any] = {}
+    counted: dict[str, pixels.Counts] = {}
     for key, maps in test.items():
         values, held = (
             np.concatenate([values.ravel() for values in p]) for p in (maps, normal[key])
@@ -137,6 +138,8 @@ def _baselines(
         counted[key] = pixels.count(maps, masks, limit)
         ranked[key] = {"smoothing": sigmas[key], "threshold": limit}
         ranked[key] |= _ranked(run, maps, masks, counted[key])
+        pixel_labels, bins, weights = pixels.curve(counted[key])
+        ranked[key]["inverted"] = ranking.ranking(pixel_labels, -bins, weights)
     return ranked, counted
 
 

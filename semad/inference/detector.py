@@ -42,7 +42,7 @@ from semad.scoring.maps import map_images
 from semad.scoring.regions import segment
 from semad.scoring.thresholds import Rates, Thresholds
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
-from semad.selection.select import apply_selection, select
+from semad.selection.select import VERSION, apply_selection, select
 from semad.types import Method, TrainState
 from semad.utils.backend import in_float32
 from semad.utils.cache import load_cached, store_cached
@@ -194,10 +194,8 @@ class Detector(BaseEstimator):
         settings = system.settings
         if settings.select == "none":
             return None
-        origin = self._origin | dict(settings.score)
+        origin = self._origin | dict(settings.score) | {"validator": VERSION}
         if cached := load_cached(self.workdir_, "selection", origin):
-            if "practised" in cached:  # the key's name in older workdirs
-                cached["excluded_families"] = cached.pop("practised")
             return cached
         unfinished = self._unfinished("selection", origin)
         selection = select(system, self.members_[0], self.normal_.holdout, unfinished=unfinished)

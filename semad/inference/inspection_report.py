@@ -8,8 +8,13 @@ from semad import plots
 from semad.inference.detector import Detector
 from semad.inference.origin import describe
 from semad.inference.records import ANOMALOUS, VERDICTS, Record, count, without_verdict
-from semad.reports.cautions import calibration_cautions, source_of_thresholds
+from semad.reports.cautions import (
+    calibration_cautions,
+    selection_cautions,
+    source_of_thresholds,
+)
 from semad.reports.render import data_uri, write_page
+from semad.selection.doubts import AGREEMENTS
 
 _SHOWN = 12
 """Pictures, and cautions about images."""
@@ -42,10 +47,13 @@ def write_report(detector: Detector, output: Path, records: list[Record]) -> Non
         ranked=ranked,
         shown=[record | {"picture": _picture(output, record)} for record in ranked[:_SHOWN]],
         histogram=_histogram(scored, about["threshold.image"]),
-        cautions=calibration_cautions(detector.calibration_) + _of_images(scored),
+        cautions=selection_cautions(detector.selection_)
+        + calibration_cautions(detector.calibration_)
+        + _of_images(scored),
         calibration=detector.calibration_,
         thresholds_from=source_of_thresholds(detector.calibration_),
         selection=detector.selection_,
+        agreements=AGREEMENTS,
         cover=_cover(detector),
         about=about,
     )

@@ -67,7 +67,13 @@ def cautions(result: dict[str, Any]) -> list[str]:
         )
     if "members" not in result:
         sentences.append("One seed only: another seed may give other figures.")
+    sentences = selection_cautions(result.get("selection")) + sentences
     return sentences + calibration_cautions(result.get("calibration"))
+
+
+def selection_cautions(selection: dict[str, Any] | None) -> list[str]:
+    """Why the figure of a label-free choice says little; see `semad.selection.doubts`."""
+    return selection.get("doubts", []) if selection else []
 
 
 def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
@@ -141,8 +147,12 @@ def _of_tail(calibration: dict[str, Any]) -> list[str]:
 
 
 def unbeaten(result: dict[str, Any]) -> list[str]:
-    """Baselines that the method does not beat clearly."""
+    """Baselines, of either sign, that the method does not beat clearly."""
     auroc = result["auroc"]
     if auroc is None:
         return []
-    return [name for name, value in result["baselines"].items() if value["auroc"] + MARGIN > auroc]
+    names = []
+    for name, value in result["baselines"].items():
+        signs = {name: value, f"inverted {name}": value.get("inverted")}  # older ones have none
+        names += [sign for sign, one in signs.items() if one and one["auroc"] + MARGIN > auroc]
+    return names

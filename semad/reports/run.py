@@ -17,6 +17,7 @@ from semad.metrics.ranking import metric_names
 from semad.reports.cautions import cautions, source_of_thresholds, training_cautions
 from semad.reports.render import data_uri, write_page
 from semad.run.workdir import newest_step
+from semad.selection.doubts import AGREEMENTS
 from semad.training.logs import read_log
 from semad.utils.versions import versions
 
@@ -96,6 +97,7 @@ def _write(
         log=log[-1] if log else None,
         result=result,
         thresholds_from=_thresholds_from(result),
+        agreements=AGREEMENTS,
         cautions=notes + training_cautions(log, result) + (cautions(result) if result else []),
         pictures=pictures,
         columns=_columns(result),

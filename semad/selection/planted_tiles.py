@@ -41,7 +41,7 @@ def plant_tiles(normal: Sequence[np.ndarray], patch_size: int, seed: int = 0) ->
     """
     clean = thin(normal)
     size = min(TILE, *(side for image in clean for side in image.shape[:2]))
-    planted = plant(clean, size, seed)
+    planted = plant(clean, [size], seed)
     images = [*clean, *(defect.image for defect in planted)]
     masks = [np.zeros(image.shape[:2], bool) for image in clean] + [
         defect.mask for defect in planted

@@ -13,7 +13,11 @@ from semad.scoring.baselines import BASELINES, baseline_maps
 from semad.scoring.batched import ScoringState, make_scorer, over_devices
 from semad.scoring.maps import map_images
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
+from semad.selection.doubts import doubts
 from semad.selection.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
+
+VERSION = 2
+"""Of the validator, whose choices a workdir keeps; another one chooses anew."""
 
 _KEPT = 10  # of the ranking, in the record
 
@@ -37,7 +41,8 @@ def select(
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
       `value` and the average precision by family of defects; `excluded_families`, which did not
-      count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each.
+      count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each; `doubts`,
+      see `semad.selection.doubts`.
     """
     settings, excluded = system.settings, system.method.excluded_families
     scorer = over_devices(make_scorer(system.method, maps=True))
@@ -46,7 +51,10 @@ def select(
     ranked = rank(trial, smoothings=smoothings, excluded_families=excluded)
     best, area = ranked[0].setting, settings.score.min_area
     one_each = try_on(
-        *(mapper, normal, settings.seed, 0.0), label="choosing a pooling", unfinished=unfinished
+        *(mapper, normal, settings.seed, 0.0),
+        large=True,
+        label="choosing a pooling",
+        unfinished=unfinished,
     )
     poolings = rank_poolings(one_each, best, area, excluded)
     rows = [_row(setting) for setting in ranked[:_KEPT]]
@@ -58,6 +66,7 @@ def select(
         "ranking": rows,
         "pooling": max(poolings, key=lambda name: poolings[name]),
         "poolings": poolings,
+        "doubts": doubts(trial, ranked[0], normal, excluded),
     }
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn import metrics
+from tqdm import tqdm
 
 from semad.scoring.image_scores import POOLINGS, fitted
 from semad.scoring.kept_maps import Mapper, map_and_keep
@@ -17,6 +18,9 @@ SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 
 DEFECT_SIZE = 32
 """Pixels that the defects' sizes are shares of, whatever the patches of the system."""
+
+LARGE = 0.5
+"""The same of large defects, as a share of an image's shorter side."""
 
 PIXELS, IMAGES, SIDE = 2**22, 256, 1024
 """How many pixels and images are tried at most, and of an image at most so many rows and columns:
@@ -73,6 +77,7 @@ def try_on(
     seed: int = 0,
     coverage: float = COVERAGE,
     *,
+    large: bool = False,
     label: str = "",
     unfinished: Unfinished = KEEP_NOTHING,
 ) -> Trial:
@@ -83,11 +88,15 @@ def try_on(
       normal: images that training has not seen, (H, W, C) each.
       seed: of the defects.
       coverage: of an image by its defects, see `semad.synthetic.planted.plant`.
+      large: whether every other image has large defects.
       label, unfinished: see `semad.scoring.kept_maps.map_and_keep`.
     """
     normal = thin(normal)
-    size = min(DEFECT_SIZE, *(side for image in normal for side in image.shape[:2]))
-    planted = plant(normal, size, seed, coverage)
+    shortest = min(side for image in normal for side in image.shape[:2])
+    size = min(DEFECT_SIZE, shortest)
+    sizes = [size, max(size, round(LARGE * shortest))] if large else [size]
+    with tqdm(total=0, desc="planting defects", bar_format="{desc} ({elapsed})", leave=False):
+        planted = plant(normal, sizes, seed, coverage)
     images = [*(defects.image for defects in planted), *normal]
     maps = map_and_keep(mapper, images, label, unfinished)
     return Trial(planted, maps[: len(planted)], maps[len(planted) :])
@@ -156,8 +165,8 @@ def rank_poolings(
     """How well an image's score, pooled so from its map, tells planted images from normal ones.
 
     Args:
-      trial: of the detector, with one defect in each image: by how much of a large image is
-        covered a mean could tell it, and defects are small.
+      trial: of the detector, with one defect in each image, small or large: by how much of a large
+        image is covered a mean could tell it.
       setting: of the map.
       min_area: see `semad.scoring.image_scores.pooled`.
       excluded_families: families that do not count.

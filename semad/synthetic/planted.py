@@ -21,6 +21,9 @@ _REACH = (0.2, 0.6)  # radius of a defect, in patches
 _SPECK = (0.06, 0.12)
 _MAX_DEFECTS = 500
 _AROUND = 3  # patches around its middle, within which a defect lies
+_WINDOW = 32  # pixels, in which an image has content or not
+_PLAIN = 0.2  # of the contrast of its richest parts, below which a window is plain
+_TRIES = 20  # for a middle that is not plain
 
 
 class Planted(NamedTuple):
@@ -59,14 +62,31 @@ _Draw = Callable[[_Scene, Generator], tuple[np.ndarray, np.ndarray]]
 """A defect: its opacity (h, w) in [0, 1], and what it shows, (h, w, C) or (h, w, 1)."""
 
 
+def has_content(image: np.ndarray) -> np.ndarray:
+    """Where an image (H, W, C) shows something: bool (H, W).
+
+    There the standard deviation of the window around is not below a fifth of the image's 95th
+    percentile of it. A plain background has none of its texture.
+    """
+    grey = image.mean(axis=2, dtype=np.float32)
+    window = min(_WINDOW, *grey.shape)
+    mean = ndimage.uniform_filter(grey, window)
+    variance = ndimage.uniform_filter(np.square(grey), window) - np.square(mean)
+    contrast = np.sqrt(np.maximum(variance, 0))
+    return contrast >= _PLAIN * np.quantile(contrast, 0.95)
+
+
 def plant(
-    images: Sequence[np.ndarray], size: int, seed: int = 0, coverage: float = COVERAGE
+    images: Sequence[np.ndarray],
+    sizes: Sequence[int],
+    seed: int = 0,
+    coverage: float = COVERAGE,
 ) -> list[Planted]:
-    """Each normal image once with each family of defects.
+    """Each normal image once with each family of defects, where it shows something.
 
     Args:
       images: normal, (H, W, C) each, uint8 or uint16.
-      size: of a patch in pixels; defects are up to a little larger than one.
+      sizes: of a patch in pixels, for the images in turn; defects are up to a little larger.
       seed: of where they lie and what they look like.
       coverage: share of an image's pixels that its defects take up at least; 0 is one defect.
     """
@@ -77,6 +97,7 @@ def plant(
         for index, image in enumerate(scenes):
             rng = np.random.default_rng([seed, number, index])
             other = scenes[rng.integers(len(scenes))]
+            size = sizes[index % len(sizes)]
             changed, mask = _fill(family, image.copy(), other, size, coverage, rng)
             pixels = np.round(np.clip(changed, 0, 1) * scale).astype(images[index].dtype)
             planted.append(Planted(family, pixels, mask))
@@ -92,12 +113,11 @@ def _fill(
     rng: Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image, changed in place, with defects of a family until they cover enough; their mask."""
-    noise = _noise(image)
+    noise, content = _noise(image), has_content(image)
     greys = np.quantile(image, np.linspace(0, 1, 101), axis=(0, 1))
     mask = np.zeros(image.shape[:2], bool)
     for _ in range(_MAX_DEFECTS):
-        height, width = image.shape[:2]
-        middle = np.array([int(rng.integers(height)), int(rng.integers(width))])
+        middle = _middle(content, rng)
         start = np.maximum(middle - _AROUND * size, 0)
         place = tuple(slice(a, b + _AROUND * size) for a, b in zip(start, middle, strict=True))
         part = image[place]
@@ -110,6 +130,15 @@ def _fill(
         if mask.mean() >= coverage:
             break
     return image, mask
+
+
+def _middle(content: np.ndarray, rng: Generator) -> np.ndarray:
+    """Row and column of a place with content; after many tries of any."""
+    for _ in range(_TRIES):
+        middle = np.array([int(rng.integers(size)) for size in content.shape])
+        if content[tuple(middle)]:
+            break
+    return middle
 
 
 def _noise(image: np.ndarray) -> float:

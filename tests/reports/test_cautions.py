@@ -20,6 +20,17 @@ def test_baselines_must_be_beaten_clearly(auroc, expected):
     assert unbeaten(result(auroc)) == expected
 
 
+def test_baselines_count_with_either_sign():
+    inverted = {"contrast": {"auroc": 0.05, "inverted": {"auroc": 0.95}}}
+    assert unbeaten(result(0.9, baselines=inverted)) == ["inverted contrast"]
+
+
+def test_doubts_about_the_validator_come_first():
+    selection = {"doubts": ["The validator's figure must not be believed."]}
+    assert cautions(result(0.9, selection=selection, n_test=4))[0] == selection["doubts"][0]
+    assert cautions(result(0.9, selection={})) == []  # an older one
+
+
 def test_nothing_to_say():
     assert cautions(result(0.9)) == []
 

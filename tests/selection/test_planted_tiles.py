@@ -21,7 +21,7 @@ def test_normal_tiles_and_those_on_defects():
     normal = tiles.items[tiles.families == ""]
     assert len(normal) == 2 * 5 * 7
     assert set(normal[:, 0]) == {0, 1}
-    planted = plant(IMAGES, 32, 3)
+    planted = plant(IMAGES, [32], 3)
     assert set(tiles.families) == {"", *FAMILIES}
     for name in FAMILIES:
         numbers = [n for n, one in enumerate(planted) if one.family == name]

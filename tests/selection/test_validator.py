@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from semad.scoring.batched import PatchScores
+from semad.scoring.image_scores import POOLINGS
 from semad.scoring.maps import MapTiling, map_images
 from semad.selection.validator import PIXELS, SIDE, WEIGHTS, rank, rank_poolings, try_on
-from semad.synthetic.planted import COVERAGE, FAMILIES, plant
+from semad.synthetic.planted import COVERAGE, FAMILIES, has_content, plant
 
 RNG = np.random.default_rng(3)
 
@@ -26,7 +27,7 @@ def images(dtype=np.uint8, channels=1):
 @pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 1), (np.uint16, 3)])
 def test_planted_images(dtype, channels):
     normal = list(images(dtype, channels))
-    planted = plant(normal, 32)
+    planted = plant(normal, [32])
     assert [one.family for one in planted] == [name for name in FAMILIES for _ in normal]
     for one, before in zip(planted, normal * len(FAMILIES), strict=True):
         assert (one.image.dtype, one.image.shape) == (before.dtype, before.shape)
@@ -39,7 +40,7 @@ def test_planted_images(dtype, channels):
 
 def test_planting_follows_from_the_seed():
     normal = list(images())
-    first, again, other = (plant(normal, 32, seed) for seed in (0, 0, 1))
+    first, again, other = (plant(normal, [32], seed) for seed in (0, 0, 1))
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a.image, b.image)
         assert (a.mask != c.mask).any()
@@ -60,12 +61,12 @@ def test_what_finds_the_defects_ranks_first():
     one_each = try_on(mapper, normal, coverage=0.0)
     assert all(0 < one.mask.mean() < 0.2 for one in one_each.planted)
     poolings = rank_poolings(one_each, ranked[0].setting, min_area=5)
-    assert poolings.keys() == {"max", "mean"}
+    assert poolings.keys() == set(POOLINGS)
     assert poolings["max"] > 0.5
     assert len(ranked) == 3 * 2
     values = {one.setting: one.value for one in ranked}
     assert max(values, key=values.get) == ranked[0].setting
-    shares = {one.family: one.mask.mean() for one in plant(normal, 32)}
+    shares = {one.family: one.mask.mean() for one in plant(normal, [32])}
     for one in ranked:
         assert one.families.keys() == WEIGHTS.keys()
         expected = sum(WEIGHTS[name] * value for name, value in one.families.items())
@@ -98,3 +99,34 @@ def test_of_many_images_an_even_share_is_tried():
     assert len(trial.clean) == count
     assert [image[0, 0, 0] for image in seen[-count:]] == list(np.linspace(0, 99, count, dtype=int))
     assert all(image.shape == (SIDE // 2, SIDE, 1) for image in seen)
+
+
+def textured(share):
+    """Texture beside a plain background that takes up a share of the columns."""
+    image = np.full((96, 120, 1), 40, np.uint8)
+    start = round(share * 120)
+    image[:, start:] = RNG.integers(60, 200, (96, 120 - start, 1))
+    return image
+
+
+def test_defects_lie_where_images_show_something():
+    image = textured(0.6)
+    content = has_content(image)
+    assert not content[:, :50].any()
+    assert content[:, 90:].all()
+    assert has_content(textured(0.0)).all()
+    assert has_content(np.full((40, 50, 1), 7, np.uint8)).all()  # nowhere, so anywhere
+    for one in plant([image], [8], coverage=0.0):
+        assert not one.mask[:, :40].any(), one.family
+
+
+def test_large_defects_for_every_other_image():
+    normal = [textured(0.0)] * 4
+    small, large = (
+        [one.mask.mean() for one in plant(normal, sizes, coverage=0.0)] for sizes in ([8], [8, 48])
+    )
+    ratio = np.array(large).reshape(-1, 4).mean(axis=0) / np.array(small).reshape(-1, 4).mean(
+        axis=0
+    )
+    assert ratio[[0, 2]] == pytest.approx([1, 1])
+    assert (ratio[[1, 3]] > 8).all()
