@@ -55,7 +55,8 @@ def complaint(done, code=2):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     # Progress bars aside, every line is one of ours.
-    bars = ("training: ", "scoring", "mapping ", "one image")
+    bars = ("training: ", "compiling: ", "scoring", "mapping ", "one image")
+    bars += ("planting", "ranking", "bootstrap", "choosing")
     lines = [line.strip() for line in done.stderr.replace("\x1b[A", "").splitlines()]
     lines = [line for line in lines if line and not line.startswith(bars)]
     assert all(line.startswith("semad: ") for line in lines), done.stderr

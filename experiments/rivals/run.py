@@ -53,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = files.load(arguments.workdir)
     if arguments.data_dir:
-        settings = settings.replace(data=settings.data.replace(dir=arguments.data_dir))
+        settings.data.dir = arguments.data_dir
     run, detector = prepare(settings), load(arguments.workdir)
     folder = arguments.workdir / "evaluation" / "pixel"
     systems = [read_variants(folder)[0]._replace(name=OURS)]

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 from sklearn import metrics
+from tqdm import trange
 
 from semad.metrics.ranking import RANKING, ranking
 from semad.scoring.regions import TOUCHING
 from semad.scoring.thresholds import CONFIDENCE
 from semad.utils.arrays import read_arrays, write_arrays
+from semad.utils.eta import BAR_DELAY
 
 BINS = 4096
 RESAMPLES = 200
@@ -180,7 +182,7 @@ def intervals(counts: Counts, seed: int) -> dict[str, list[float] | None]:
     if images < 2:
         return dict.fromkeys(pixel_metric_names())
     samples = []
-    for _ in range(RESAMPLES):
+    for _ in trange(RESAMPLES, desc="bootstrap over images", leave=False, delay=BAR_DELAY):
         rows = rng.integers(0, images, images)
         normal, anomalous, overlap, defects = (part[rows] for part in counts[:-1])
         drawn = Counts(normal, anomalous, overlap, defects, counts.edges)

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse, stats
+from tqdm import tqdm
 
 from semad.errors import UserError
 from semad.metrics.pixels import bin_edges
 from semad.metrics.ranking import metric_names, of_confusion, ranking
 from semad.scoring.thresholds import CONFIDENCE
+from semad.utils.eta import BAR_DELAY
 
 RESAMPLES = 400
 
@@ -120,9 +122,8 @@ def sample(system: ComparedSystem, weights: np.ndarray) -> Sampled:
     """All figures of all seeds, on the test images and on every resample of `draws`."""
     once = np.ones(weights.shape[1])
     values = np.array([weighted_metrics(binned, once) for binned in system.binned])
-    samples = np.array(
-        [[weighted_metrics(binned, row) for binned in system.binned] for row in weights]
-    )
+    bar = tqdm(weights, f"bootstrap, {system.name}", leave=False, delay=BAR_DELAY)
+    samples = np.array([[weighted_metrics(one, row) for one in system.binned] for row in bar])
     return Sampled(values, samples, weights.shape[1], system.fixed)
 
 

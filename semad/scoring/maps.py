@@ -23,6 +23,7 @@ from semad.scoring.batched import (
     score_chunks,
 )
 from semad.types import CELL
+from semad.utils.eta import BAR_DELAY
 
 QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
 
@@ -129,7 +130,9 @@ def _blend(
     chunks = score_chunks(scorer, member, patches, len(corners), chunk)
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
-    for start, scored in tqdm(chunks, "one image", total, unit="chunk", leave=False, delay=5):
+    for start, scored in tqdm(
+        chunks, "one image", total, unit="chunk", leave=False, delay=BAR_DELAY
+    ):
         parts = {name: values * weight for name, values in _everywhere(scored, names).items()}
         maps = maps or {name: np.zeros(image.shape[:2], np.float32) for name in parts}
         for number, (top, left) in enumerate(corners[start : start + chunk]):

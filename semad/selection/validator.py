@@ -12,6 +12,7 @@ from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
+from semad.utils.eta import BAR_DELAY
 
 SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 """σ in pixels, among which there is a choice."""
@@ -95,8 +96,7 @@ def try_on(
     shortest = min(side for image in normal for side in image.shape[:2])
     size = min(DEFECT_SIZE, shortest)
     sizes = [size, max(size, round(LARGE * shortest))] if large else [size]
-    with tqdm(total=0, desc="planting defects", bar_format="{desc} ({elapsed})", leave=False):
-        planted = plant(normal, sizes, seed, coverage)
+    planted = plant(normal, sizes, seed, coverage)
     images = [*(defects.image for defects in planted), *normal]
     maps = map_and_keep(mapper, images, label, unfinished)
     return Trial(planted, maps[: len(planted)], maps[len(planted) :])
@@ -136,11 +136,9 @@ def rank(
     weights = {
         name: 0.0 if name in excluded_families else weight for name, weight in WEIGHTS.items()
     }
-    settings = [
-        _rank(Setting(score, sigma), groups, masks, weights)
-        for score in trial.maps[0]
-        for sigma in smoothings
-    ]
+    candidates = [Setting(score, sigma) for score in trial.maps[0] for sigma in smoothings]
+    bar = tqdm(candidates, "ranking settings", unit="setting", leave=False, delay=BAR_DELAY)
+    settings = [_rank(setting, groups, masks, weights) for setting in bar]
     return sorted(settings, key=lambda ranked: -ranked.value)
 
 

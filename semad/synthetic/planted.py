@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 from scipy import ndimage
+from tqdm import tqdm
+
+from semad.utils.eta import BAR_DELAY
 
 COVERAGE = 0.02
 """Share of an image's pixels that its defects take up by default, as on NanoTWICE (1.92 %)."""
@@ -93,7 +96,8 @@ def plant(
     scale = float(np.iinfo(images[0].dtype).max)
     scenes = [image.astype(np.float32) / scale for image in images]
     planted = []
-    for number, family in enumerate(FAMILIES):
+    bar = tqdm(FAMILIES, "planting defects", unit="family", leave=False, delay=BAR_DELAY)
+    for number, family in enumerate(bar):
         for index, image in enumerate(scenes):
             rng = np.random.default_rng([seed, number, index])
             other = scenes[rng.integers(len(scenes))]

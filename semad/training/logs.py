@@ -4,7 +4,8 @@ import json
 import logging
 import math
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -99,6 +100,16 @@ class Log:
     def advance(self, steps: int) -> None:
         """Moves the progress bar."""
         self._bar.update(steps)
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """The progress bar says so, and leaves the time out of its estimate."""
+        self._bar.set_description("compiling")
+        try:
+            yield
+        finally:
+            self._bar.set_description("training")
+            self._bar.unpause()
 
     def scalars(
         self,

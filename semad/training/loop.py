@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -151,6 +151,7 @@ def _train_phase(
     step = int(groups[0].step[0])
     lines, validation = read_log(context.workdir), f"validation/{train.validation}"
     alarm = Alarm(phase.name, (start, end), end == run.total_steps, lines)
+    compiled: set[int] = set()
     window: list[list[Terms]] = []
     window_start, clock = step, time.perf_counter()
 
@@ -186,11 +187,17 @@ def _train_phase(
     try:
         while step < end:
             steps = min(context.plan.steps_per_dispatch, _next_event(train, step, end) - step)
-            results = [
-                program(steps)(state, run.train, hparams)
-                for state, hparams in zip(groups, context.hparams, strict=True)
-            ]
+            with nullcontext() if steps in compiled else context.log.compiling():
+                results = [
+                    program(steps)(state, run.train, hparams)
+                    for state, hparams in zip(groups, context.hparams, strict=True)
+                ]
+            compiled.add(steps)
             groups = [state for state, _ in results]
+            # Calls return before they have run. One may wait while another runs; were there more,
+            # the bar would race ahead and stand still at the next line of the log.
+            if window:
+                jax.block_until_ready(window[-1])
             window.append([terms for _, terms in results])
             step += steps
             context.log.advance(steps)

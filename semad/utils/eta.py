@@ -6,6 +6,9 @@ import time
 _log = logging.getLogger(__name__)
 _LONG = 3600.0
 
+BAR_DELAY = 2.0
+"""Seconds after which a progress bar shows itself, of work that is short as a rule."""
+
 
 class EtaWarning:
     """Measures the first units of work after compilation, and warns when the rest is long."""

@@ -172,3 +172,34 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_in_one_line(tmp_path, m
     with pytest.raises(UserError, match="cannot be written.*No space left on device") as caught:
         loop.train(tiny.prepare("autoencoder"), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_progress_bar_says_what_is_waited_for(tmp_path, monkeypatch):
+    """It compiles before the first step, and its clock leaves that out."""
+    told = []
+
+    class Bar:
+        def __init__(self, total, initial, desc, unit):
+            told.append(desc)
+
+        def set_description(self, text):
+            told.append(text)
+
+        def unpause(self):
+            told.append("clock")
+
+        def update(self, steps):
+            told.append(steps)
+
+        def set_postfix_str(self, text):
+            pass
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("semad.training.logs.tqdm", Bar)
+    run = tiny.prepare("autoencoder")
+    loop.train(run, tmp_path)
+    assert told[:4] == ["training", "compiling", "training", "clock"]
+    assert sum(one for one in told if isinstance(one, int)) == run.total_steps
+    assert told.count("compiling") == told.count("clock") < run.total_steps
