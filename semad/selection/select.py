@@ -14,7 +14,14 @@ from semad.scoring.batched import ScoringState, make_scorer, over_devices
 from semad.scoring.maps import map_images
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.selection.doubts import doubts
-from semad.selection.validator import SMOOTHINGS, Ranked, rank, rank_poolings, try_on
+from semad.selection.validator import (
+    SMOOTHINGS,
+    Ranked,
+    rank,
+    rank_pixel_rates,
+    rank_poolings,
+    try_on,
+)
 
 VERSION = 2
 """Of the validator, whose choices a workdir keeps; another one chooses anew."""
@@ -29,7 +36,7 @@ def select(
     smoothings: Iterable[float] = SMOOTHINGS,
     unfinished: Unfinished = KEEP_NOTHING,
 ) -> dict[str, Any]:
-    """Ranks every score at every smoothing by `semad.selection.validator`, and the poolings.
+    """Ranks scores, smoothings, poolings and pixels' rates by `semad.selection.validator`.
 
     Args:
       system: that scores.
@@ -41,8 +48,9 @@ def select(
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
       `value` and the average precision by family of defects; `excluded_families`, which did not
-      count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each; `doubts`,
-      see `semad.selection.doubts`.
+      count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each;
+      `pixel_rate`, whose outlines fit planted defects best, and the overlap of all `pixel_rates`;
+      `doubts`, see `semad.selection.doubts`.
     """
     settings, excluded = system.settings, system.method.excluded_families
     scorer = over_devices(make_scorer(system.method, maps=True))
@@ -57,6 +65,7 @@ def select(
         unfinished=unfinished,
     )
     poolings = rank_poolings(one_each, best, area, excluded)
+    outlines = rank_pixel_rates(trial, best, excluded)
     rows = [_row(setting) for setting in ranked[:_KEPT]]
     return {
         "rule": "synthetic",
@@ -66,6 +75,8 @@ def select(
         "ranking": rows,
         "pooling": max(poolings, key=lambda name: poolings[name]),
         "poolings": poolings,
+        "pixel_rate": max(outlines, key=lambda rate: outlines[rate]),
+        "pixel_rates": {f"{rate:g}": overlap for rate, overlap in outlines.items()},
         "doubts": doubts(trial, ranked[0], normal, excluded),
     }
 
@@ -76,6 +87,7 @@ def apply_selection(settings: Settings, selection: dict[str, Any]) -> Settings:
         name=selection["chosen"]["score"],
         smoothing=selection["chosen"]["smoothing"],
         pooling=selection["pooling"],
+        pixel_rate=selection["pixel_rate"],
     )
     return settings.replace(score=chosen)
 

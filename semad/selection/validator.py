@@ -4,12 +4,15 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 from sklearn import metrics
 from tqdm import tqdm
 
 from semad.scoring.image_scores import POOLINGS, fitted
 from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
+from semad.scoring.regions import TOUCHING
+from semad.scoring.thresholds import conformal
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
 from semad.utils.eta import BAR_DELAY
@@ -19,6 +22,9 @@ SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 
 DEFECT_SIZE = 32
 """Pixels that the defects' sizes are shares of, whatever the patches of the system."""
+
+PIXEL_RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+"""Of false positives among pixels, among which there is a choice: how far outlines reach."""
 
 LARGE = 0.5
 """The same of large defects, as a share of an image's shorter side."""
@@ -185,3 +191,37 @@ def rank_poolings(
         scores = [scorer(values) for values in (*planted, *clean)]
         aurocs[how] = float(metrics.roc_auc_score(labels, scores))
     return aurocs
+
+
+def rank_pixel_rates(
+    trial: Trial, setting: Setting, excluded_families: Collection[str] = ()
+) -> dict[float, float]:
+    """How well outlines fit the planted defects, by the rate of the pixels' threshold.
+
+    Args:
+      trial: of the detector.
+      setting: of the map.
+      excluded_families: families that do not count.
+
+    Returns:
+      For each of `PIXEL_RATES` the mean over planted images of the intersection over union of the
+      defects with the regions above the threshold that touch one.
+    """
+    clean = np.concatenate(
+        [smooth(maps[setting.score], setting.smoothing).ravel() for maps in trial.clean]
+    )
+    levels = {rate: conformal(clean, rate) for rate in PIXEL_RATES}
+    overlaps: dict[float, list[float]] = {rate: [] for rate in PIXEL_RATES}
+    for planted, maps in zip(trial.planted, trial.maps, strict=True):
+        if planted.family in excluded_families:
+            continue
+        values = smooth(maps[setting.score], setting.smoothing)
+        for rate, level in levels.items():
+            labels, count = ndimage.label(values > level, TOUCHING)
+            wanted = np.zeros(count + 1, bool)
+            wanted[labels[planted.mask]] = True
+            wanted[0] = False
+            outlined = wanted[labels]
+            shared = (outlined & planted.mask).sum()
+            overlaps[rate].append(float(shared / (outlined | planted.mask).sum()))
+    return {rate: float(np.mean(values)) for rate, values in overlaps.items()}

@@ -19,7 +19,7 @@ from semad.utils.locks import folder_lock
 
 _log = logging.getLogger(__name__)
 
-_SELECTED = ("name", "smoothing", "pooling")  # of `config.score`, by `config.select`
+_SELECTED = ("name", "smoothing", "pooling", "pixel_rate")  # of `config.score`, by `config.select`
 
 
 def run_if_missing(

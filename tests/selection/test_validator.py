@@ -9,8 +9,19 @@ import pytest
 from semad.scoring.batched import PatchScores
 from semad.scoring.image_scores import POOLINGS
 from semad.scoring.maps import MapTiling, map_images
-from semad.selection.validator import PIXELS, SIDE, WEIGHTS, rank, rank_poolings, try_on
-from semad.synthetic.planted import COVERAGE, FAMILIES, has_content, plant
+from semad.selection.validator import (
+    PIXEL_RATES,
+    PIXELS,
+    SIDE,
+    WEIGHTS,
+    Setting,
+    Trial,
+    rank,
+    rank_pixel_rates,
+    rank_poolings,
+    try_on,
+)
+from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, has_content, plant
 
 RNG = np.random.default_rng(3)
 
@@ -130,3 +141,22 @@ def test_large_defects_for_every_other_image():
     )
     assert ratio[[0, 2]] == pytest.approx([1, 1])
     assert (ratio[[1, 3]] > 8).all()
+
+
+def test_outlines_that_fit_planted_defects_best():
+    """A cone, and clean maps of which 1 % is above 20: there the outline is the mask."""
+    y, x = np.mgrid[:80, :80]
+    cone = np.maximum(0.0, 30.0 - np.hypot(y - 40, x - 40))
+    cone[0, 0] = 99  # a false alarm elsewhere is no part of the outline
+    clean = np.linspace(0, 20 / 0.99, 100_000)[None]
+    mask = cone > 20
+    mask[0, 0] = False
+    planted = Planted("film", np.zeros((80, 80, 1), np.uint8), mask)
+    other = planted._replace(family="speck", mask=cone > 5)
+    trial = Trial([planted, other], [{"a": cone}] * 2, [{"a": clean}])
+    found = rank_pixel_rates(trial, Setting("a", 0.0), ["speck"])
+    assert found.keys() == set(PIXEL_RATES)
+    assert max(found, key=found.get) == 0.01
+    assert found[0.01] == 1
+    level = np.quantile(clean, 0.95)
+    assert found[0.05] == pytest.approx(mask.sum() / ((cone > level).sum() - 1), rel=0.01)
