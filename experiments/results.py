@@ -16,6 +16,7 @@ from typing import Any
 import ablation_tables
 import fault_table
 import reproduction
+import rival_tables
 import search_curves
 import tables
 from paths import DOCS, LEDGER, RESULTS
@@ -73,7 +74,10 @@ def pages() -> dict[Path, str]:
     results = load()
     looks = len(LEDGER.read_text().splitlines())
     parts = {
-        "results/maps.md": {"detection": f"\n{tables.detection(results)}"},
+        "results/maps.md": {
+            "detection": f"\n{tables.detection(results)}",
+            "rivals": f"\n{rival_tables.table()}",
+        },
         "results/tiles.md": {"results": f"\n{tables.summary(results)}"},
         "results/tricks.md": {"ablation": f"\n{ablation_tables.summary()}"},
         "results/cost.md": {"mapping": f"\n{tables.mapping()}"},

@@ -6,8 +6,9 @@ python experiments/rivals/run.py --workdir runs/recommended --seeds 3 \\
 
 Rivals learn from the normal images that the run trained on, and map its test images. They have no
 choice to make, and no label is used. Differences are of pixels' figures, by the paired bootstrap of
-`semad.metrics.statistics`. Times to map an image are taken in turns, image by image, in this
-process. `cpu_seconds` are those of all cores.
+`semad.metrics.statistics`; where semad's run has one seed, seeds are not counted in them. Times to
+map an image are taken in turns, image by image, in this process. `fit_cpu_seconds` are those of all
+cores.
 """
 
 import argparse
@@ -56,7 +57,8 @@ def main() -> None:
         settings.data.dir = arguments.data_dir
     run, detector = prepare(settings), load(arguments.workdir)
     folder = arguments.workdir / "evaluation" / "pixel"
-    systems = [read_variants(folder)[0]._replace(name=OURS)]
+    ours = read_variants(folder)[0]
+    systems = [ours._replace(name=OURS, fixed=len(ours.binned) == 1)]
     rows = {OURS: _row_of(read_metrics(folder))}
     names = arguments.rivals.split(",")
     rivals: dict[str, Callable[[np.ndarray], np.ndarray]] = {OURS: detector.anomaly_map}
