@@ -17,8 +17,10 @@ from semad.scoring.thresholds import achieved, conformal
 BLOCK = 64
 """Pixels of a block's sides, at most. Blocks of one image are taken for independent."""
 
-_ABOVE = 0.2
-"""Share of the blocks that the tail is fitted to."""
+_FITTED = 40
+"""Highest blocks that the tail is fitted to, within `_SHARES`."""
+_SHARES = (0.05, 0.2)
+"""Of all blocks, at least and at most: further down is no tail, and fewer blocks say little."""
 _FEWEST = 10
 """Blocks that a fit needs; with fewer, the highest stands for all that is beyond."""
 _SHAPES = (0.0, 0.5)
@@ -59,7 +61,8 @@ def block_scores(values: np.ndarray, min_area: int) -> np.ndarray:
 
 def fit(scores: np.ndarray) -> Tail | None:
     """The tail of blocks' scores (n,) by L-moments (Hosking and Wallis 1987); None of too few."""
-    level = float(np.quantile(scores, 1 - _ABOVE))
+    share = float(np.clip(_FITTED / len(scores), *_SHARES))
+    level = float(np.quantile(scores, 1 - share))
     excesses = scores[scores > level] - level
     if len(excesses) < _FEWEST:
         return None
