@@ -1,6 +1,5 @@
 """`semad.Detector` and `semad.load`, as scikit-learn's users would have them."""
 
-
 import jax
 import numpy as np
 import pytest
