@@ -125,7 +125,7 @@ def evaluate(
 
 
 def _origin(run: Run, state: TrainState, data: str) -> str:
-    """All that scores depend on: settings, weights, test and held-out data, code."""
+    """All that scores depend on: settings, weights, test and normal data, code."""
     settings = flatten(run.settings)
     del settings["eval.purpose"], settings["data.dir"]
     record = {
@@ -134,7 +134,7 @@ def _origin(run: Run, state: TrainState, data: str) -> str:
             [np.asarray(leaf) for leaf in jax.tree.leaves((state.weights, state.ema))]
         ),
         "data": data,
-        "holdout": checksum(run.holdout),
+        "normal": checksum([*run.normal.images, np.array(run.normal.seen)]),
         "versions": versions(),
     }
     return json.dumps(record, indent=1)

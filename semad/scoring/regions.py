@@ -113,10 +113,16 @@ def segment(values: np.ndarray, score: float, thresholds: Thresholds, min_area: 
     core = _large(values > level, min_area)
     if not core.any():
         return _large(values > thresholds.pixel, min_area)
-    labels, count = ndimage.label(values > min(level, thresholds.pixel), TOUCHING)
+    return connected_to(values > min(level, thresholds.pixel), core)
+
+
+def connected_to(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The connected regions of a mask that hold a seed; all are bool (H, W)."""
+    labels, count = ndimage.label(mask, TOUCHING)
     wanted = np.zeros(count + 1, bool)
-    for part, band in zip(_bands(core), _bands(labels), strict=True):
+    for part, band in zip(_bands(seeds), _bands(labels), strict=True):
         wanted[band[part]] = True
+    wanted[0] = False  # seeds outside of the mask
     return _pick(labels, wanted)
 
 

@@ -43,7 +43,8 @@ AGREEMENTS = (
     Agreement("NanoTWICE", 17, 0.88, (0.69, 0.96)),
     Agreement("nanofibres", 4, 0.0, (-0.96, 0.96)),
 )
-"""Over all recorded runs, experiments/results/run_pixel_*.json, which a test compares."""
+"""Over all recorded runs, experiments/results/run_pixel_*.json, which a test compares; by the
+validator as it was when they ran."""
 
 
 def doubts(

@@ -4,14 +4,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from sklearn import metrics
 from tqdm import tqdm
 
 from semad.scoring.image_scores import POOLINGS, fitted
 from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
-from semad.scoring.regions import TOUCHING
+from semad.scoring.regions import connected_to
 from semad.scoring.thresholds import conformal
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.synthetic.planted import COVERAGE, FAMILIES, Planted, plant
@@ -23,11 +22,11 @@ SMOOTHINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0)
 DEFECT_SIZE = 32
 """Pixels that the defects' sizes are shares of, whatever the patches of the system."""
 
-PIXEL_RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-"""Of false positives among pixels, among which there is a choice: how far outlines reach."""
-
 LARGE = 0.5
 """The same of large defects, as a share of an image's shorter side."""
+
+PIXEL_RATES = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+"""Of false positives among pixels, among which there is a choice: how far outlines reach."""
 
 PIXELS, IMAGES, SIDE = 2**22, 256, 1024
 """How many pixels and images are tried at most, and of an image at most so many rows and columns:
@@ -217,11 +216,7 @@ def rank_pixel_rates(
             continue
         values = smooth(maps[setting.score], setting.smoothing)
         for rate, level in levels.items():
-            labels, count = ndimage.label(values > level, TOUCHING)
-            wanted = np.zeros(count + 1, bool)
-            wanted[labels[planted.mask]] = True
-            wanted[0] = False
-            outlined = wanted[labels]
+            outlined = connected_to(values > level, planted.mask)
             shared = (outlined & planted.mask).sum()
             overlaps[rate].append(float(shared / (outlined | planted.mask).sum()))
     return {rate: float(np.mean(values)) for rate, values in overlaps.items()}

@@ -94,7 +94,7 @@ def test_whole_images_that_were_held_out_are_compared_with_the_others():
 
 @pytest.mark.parametrize("pooling", ["max", "several"])
 def test_the_promised_rate_is_kept_on_draws(pooling):
-    """Of new images 5 % are above the threshold from 59 others; a third have a bright tenth."""
+    """Of new images 5 % are above the threshold from 59 others."""
     draw = np.random.default_rng(5)
     above = []
     for _ in range(100):

@@ -31,14 +31,12 @@ def said(normal, mapper, excluded=()):
 
 def oracle(normal):
     """Finds what was planted, by comparison with the image before."""
-    plain = {image.shape: image for image in normal}
 
     def mapper(images):
         for image in images:
             nearest = min(normal, key=lambda one: (image != one).sum())
             yield {"oracle": np.abs(image.astype(float) - nearest)[..., 0]}
 
-    assert plain
     return mapper
 
 
