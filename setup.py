@@ -57,6 +57,6 @@ setup(
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
-        "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmark_cpu.py
+        "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmarks/cpu.py
     },
 )

@@ -1,4 +1,4 @@
-"""What `experiments/search.py` measured: the tables and the figure of docs/search.md.
+"""What `experiments/benchmarks/search.py` measured: the tables and the figure of docs/search.md.
 
 python experiments/search_curves.py     # draws the figure
 python experiments/results.py table     # writes the tables into docs/search.md
@@ -66,7 +66,9 @@ def draw() -> None:
     """Objective and agreement with the reference, by evaluations and by seconds."""
     record = load("cpu")
     if record is None:
-        raise SystemExit("no search_cpu.json under experiments/results; run experiments/search.py")
+        raise SystemExit(
+            "no search_cpu.json under experiments/results; run experiments/benchmarks/search.py"
+        )
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     grid = figure.subplots(2, 2, sharex="col", sharey="row")
     for column, (key, label) in enumerate(

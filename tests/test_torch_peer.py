@@ -9,7 +9,7 @@ from tests import tiny
 from tests.scoring.test_scoring import shaken_weights
 
 torch = pytest.importorskip("torch", reason="the extra `bench` is not installed")
-peer = pytest.importorskip("experiments.torch_peer")
+peer = pytest.importorskip("experiments.benchmarks.torch_peer")
 
 
 def test_it_scores_as_semad_does():

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from PIL import (
     BmpImagePlugin,
@@ -189,6 +188,8 @@ def _deep_colour(path: Path, frame: int, expected: int, significant: int | None)
         image.load()
         orientation = _orientation(image, cautions)
         size = image.size
+    import imagecodecs  # large, and only these need it
+
     array = imagecodecs.png_decode(path.read_bytes())
     if array.shape[:2] != (size[1], size[0]) or array.dtype != np.uint16 or array.ndim != 3:
         raise Unreadable("it is damaged")

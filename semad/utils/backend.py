@@ -1,7 +1,7 @@
 """What is fastest where: the one place that chooses by backend.
 
 The choices change speed only; results agree within rounding, and tests compare both ways.
-`experiments/benchmark_cpu.py` holds the measurements behind the CPU row.
+`experiments/benchmarks/cpu.py` holds the measurements behind the CPU row.
 """
 
 from collections.abc import Callable

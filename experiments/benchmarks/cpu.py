@@ -1,6 +1,6 @@
 """Times AnoGAN's training step and latent search on a CPU, against PyTorch on the same layers.
 
-python experiments/benchmark_cpu.py --width 1.0 --output experiments/results/benchmark_cpu.json
+python experiments/benchmarks/cpu.py --width 1.0 --output experiments/results/benchmark_cpu.json
 
 Both frameworks run in one process, in turns, with the same number of threads; a figure is a median
 over the rounds. Needs the extra `bench`. Compare shares of the measured matmul ceiling and ratios
@@ -24,9 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
-from torch_peer import torch_nets, torch_search
+from torch_peer import torch_nets, torch_search, torch_train_step
 
 from semad.config.settings import resolve
 from semad.configs import anogan
@@ -164,32 +162,8 @@ def native(case: Callable[[str], Case], name: str) -> Case:
 
 
 def torch_train_case(name: str, width: float) -> Case:
-    """The usual eager step: one generated batch for both updates, weights of D frozen for G's."""
-    generator, tower, last = torch_nets(width, LATENT)
-    judge = nn.Sequential(tower, last)
-    average = [p.detach().clone() for net in (generator, judge) for p in net.parameters()]
-    optimizers = [
-        torch.optim.Adam(net.parameters(), betas=(0.5, 0.999)) for net in (judge, generator)
-    ]
-    images, one, zero = torch.rand(BATCH, 1, 32, 32), torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
-    cross_entropy = functional.binary_cross_entropy_with_logits
-
-    def run() -> None:
-        generated = generator(torch.randn(BATCH, LATENT))
-        optimizers[0].zero_grad()
-        real = cross_entropy(judge(images), one)
-        (real + cross_entropy(judge(generated.detach()), zero)).backward()
-        optimizers[0].step()
-        optimizers[1].zero_grad()
-        judge.requires_grad_(False)
-        cross_entropy(judge(generated), one).backward()
-        judge.requires_grad_(True)
-        optimizers[1].step()
-        with torch.no_grad():
-            new = [p for net in (generator, judge) for p in net.parameters()]
-            torch._foreach_lerp_(average, new, 0.001)
-
-    return Case(name, run, 1, step_flops(width))
+    """The usual eager step."""
+    return Case(name, torch_train_step(width, LATENT, BATCH), 1, step_flops(width))
 
 
 def torch_search_case(name: str, width: float, images: int) -> Case:

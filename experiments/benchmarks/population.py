@@ -1,6 +1,6 @@
 """What a population costs: the time of 8 members over that of 1, and the time to compile them.
 
-python experiments/benchmark_population.py --output experiments/results/benchmark_population.json
+python experiments/benchmarks/population.py --output experiments/results/benchmark_population.json
 
 For each system a training step of 1, 2, 4 and 8 members, vmapped in one program and one by one, all
 in one process and interleaved, medians; on an accelerator several steps per dispatch, as in
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -33,21 +33,43 @@ from semad.utils.versions import versions
 
 MEMBERS = (1, 2, 4, 8)
 REPEATS = 7
-Call = Callable[[], float]
-"""Trains one dispatch and returns its seconds."""
 
 
-def _trainer(run: Run, members: int, together: bool, steps: int) -> tuple[Call, float]:
-    """A call that trains, and the seconds that compiling it took."""
-    first = run.method.phases[0]
-    step = phase_step(run.method, first, 0, run.sampling, average(run.settings.train))
-    program, size = make_program(step, steps), members if together else 1
+class Trainer(NamedTuple):
+    """A compiled training program, ready to be timed.
+
+    Attributes:
+      call: trains one dispatch of all members and returns its seconds.
+      compile_seconds: that compiling it took.
+      bytes: that a dispatch of a group holds at once, as the compiler plans it; 0 if it is silent.
+    """
+
+    call: Callable[[], float]
+    compile_seconds: float
+    bytes: int
+
+
+def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int = 0) -> Trainer:
+    """The training program of one phase.
+
+    Args:
+      run: of the system.
+      members: of the population.
+      together: vmapped in one program, or one after the other.
+      steps: per dispatch.
+      phase: its place in the method's phases.
+    """
+    chosen, first_step, _ = run.phases[phase]
+    step = phase_step(run.method, chosen, first_step, run.sampling, average(run.settings.train))
+    size = members if together else 1
     groups = split(init_population(run.method, list(range(members))), size)
     settings = with_values(run.settings, {"population.seeds": members})
     rows = split(population_hparams(settings, run.method, population(settings)), size)
     start = time.perf_counter()
-    program.lower(groups[0], run.train, rows[0]).compile()
+    program = make_program(step, steps).lower(groups[0], run.train, rows[0]).compile()
     compiled = time.perf_counter() - start
+    memory = program.memory_analysis()
+    held = (memory.argument_size_in_bytes + memory.temp_size_in_bytes) if memory else 0
 
     def call() -> float:
         begin = time.perf_counter()
@@ -56,7 +78,7 @@ def _trainer(run: Run, members: int, together: bool, steps: int) -> tuple[Call, 
         jax.block_until_ready(groups)
         return time.perf_counter() - begin
 
-    return call, compiled
+    return Trainer(call, compiled, held)
 
 
 def measure(system: str, preset: str, overrides: list[str]) -> list[dict[str, Any]]:
@@ -65,11 +87,11 @@ def measure(system: str, preset: str, overrides: list[str]) -> list[dict[str, An
     steps = backend.plan().steps_per_dispatch
     kinds = [(members, together) for members in MEMBERS for together in (True, False)]
     kinds.remove((1, False))
-    made = {kind: _trainer(run, *kind, steps) for kind in kinds}
+    made = {kind: make_trainer(run, *kind, steps) for kind in kinds}
     seconds: dict[tuple[int, bool], list[float]] = {kind: [] for kind in kinds}
     for _ in range(REPEATS + 1):  # the first dispatch compiles
-        for kind, (call, _) in made.items():
-            seconds[kind].append(call())
+        for kind, trainer in made.items():
+            seconds[kind].append(trainer.call())
     one = median(seconds[1, True][1:])
     return [
         {
@@ -78,7 +100,7 @@ def measure(system: str, preset: str, overrides: list[str]) -> list[dict[str, An
             "together": together,
             "milliseconds": round(1e3 * median(seconds[members, together][1:]) / steps, 2),
             "ratio": round(median(seconds[members, together][1:]) / one, 2),
-            "compile_seconds": round(made[members, together][1], 1),
+            "compile_seconds": round(made[members, together].compile_seconds, 1),
         }
         for members, together in kinds
     ]
@@ -105,7 +127,7 @@ def main() -> None:
                 )
     if arguments.output:
         report = {
-            "command": "python experiments/benchmark_population.py",
+            "command": "python experiments/benchmarks/population.py",
             "preset": arguments.preset,
             "overrides": arguments.overrides,
             "cores": len(os.sched_getaffinity(0)),

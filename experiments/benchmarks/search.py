@@ -2,9 +2,10 @@
 
 python main.py --config configs/anogan.py:small --workdir runs/anogan \\
     --config.data.dir=data/nanotwice
-python experiments/search.py --workdir runs/anogan --output experiments/results/search_cpu.json
-python experiments/search.py --workdir runs/anogan --tiles 16384 --seconds 60 --skip-torch \\
-    --output experiments/results/search_gpu.json        # on an accelerator: under ten minutes
+python experiments/benchmarks/search.py --workdir runs/anogan \\
+    --output experiments/results/search_cpu.json
+python experiments/benchmarks/search.py --workdir runs/anogan --tiles 16384 --seconds 60 \\
+    --skip-torch --output experiments/results/search_gpu.json   # on an accelerator
 
 Every search scores the same tiles of NanoTWICE, drawn by a seed, with the same weights. On a part
 of the normal ones a reference is searched for: from the encoder and from three draws, 1,000

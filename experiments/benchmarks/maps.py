@@ -1,8 +1,8 @@
 """Time and peak memory to map one micrograph of NanoTWICE's size, per system and stride.
 
-python experiments/benchmark_maps.py --output experiments/results/benchmark_maps.json
-python experiments/benchmark_maps.py --only bigan,ganomaly --strides 16
-python experiments/benchmark_maps.py --only recommended --strides 32
+python experiments/benchmarks/maps.py --output experiments/results/benchmark_maps.json
+python experiments/benchmarks/maps.py --only bigan,ganomaly --strides 16
+python experiments/benchmarks/maps.py --only recommended --strides 32
 
 Each system runs in a process of its own, so that its peak memory is its own, up to and with the
 stride it stands beside; what the process held before it mapped anything (weights, the compiled
@@ -110,7 +110,7 @@ def main() -> None:
                 flush=True,
             )
     report = {
-        "command": "python experiments/benchmark_maps.py",
+        "command": "python experiments/benchmarks/maps.py",
         "image": SHAPE,
         "cores": len(os.sched_getaffinity(0)),
         "machine": platform.processor() or platform.machine(),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from semad.types import Weights
 
@@ -107,5 +108,38 @@ def torch_search(
             optimizer.step()
         with torch.no_grad():
             return objective()
+
+    return run
+
+
+def torch_train_step(width: float, latent: int, batch: int = 64) -> Callable[[], None]:
+    """The usual step of a GAN: one generated batch for both updates, weights of D frozen for G's.
+
+    Returns:
+      A call that moves D, G and the average of their weights once.
+    """
+    generator, tower, last = torch_nets(width, latent)
+    judge = nn.Sequential(tower, last)
+    average = [p.detach().clone() for net in (generator, judge) for p in net.parameters()]
+    optimizers = [
+        torch.optim.Adam(net.parameters(), betas=(0.5, 0.999)) for net in (judge, generator)
+    ]
+    images, one, zero = torch.rand(batch, 1, 32, 32), torch.ones(batch, 1), torch.zeros(batch, 1)
+    cross_entropy = functional.binary_cross_entropy_with_logits
+
+    def run() -> None:
+        generated = generator(torch.randn(batch, latent))
+        optimizers[0].zero_grad()
+        real = cross_entropy(judge(images), one)
+        (real + cross_entropy(judge(generated.detach()), zero)).backward()
+        optimizers[0].step()
+        optimizers[1].zero_grad()
+        judge.requires_grad_(False)
+        cross_entropy(judge(generated), one).backward()
+        judge.requires_grad_(True)
+        optimizers[1].step()
+        with torch.no_grad():
+            new = [p for net in (generator, judge) for p in net.parameters()]
+            torch._foreach_lerp_(average, new, 0.001)
 
     return run
