@@ -293,7 +293,8 @@ def main() -> None:
     parser.add_argument("--preset", default="thesis")
     parser.add_argument("--systems", default=SYSTEMS)
     parser.add_argument("--latents", type=int, default=4096)
-    parser.add_argument("--jobs", type=int, default=16, help="cases that compile at the same time")
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds of cases")
+    parser.add_argument("--jobs", type=int, default=6, help="cases that compile at the same time")
     parser.add_argument("--patience", type=float, default=500.0, help="seconds for all")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -305,6 +306,7 @@ def main() -> None:
 
     report: dict[str, Any] = {"preset": given.preset, "cases": [], "versions": versions()}
     cases = cases_of(given.preset, given.systems.split(","), given.latents)
+    cases = [case for case in cases if case.kind in given.only.split(",")]
     for row in run_all(cases, given.jobs, given.patience):
         report["cases"].append(row)
         print(json.dumps(row), flush=True)
