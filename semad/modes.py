@@ -37,6 +37,7 @@ from semad.run.workdir import check_has_checkpoint, restore
 from semad.utils.backend import in_float32
 from semad.utils.locks import folder_lock
 from semad.utils.paths import expanded
+from semad.utils.programs import keep_programs
 
 _log = logging.getLogger("semad")
 
@@ -190,6 +191,7 @@ def main(ledger: Path | None = None) -> None:
       UserError: for everything a user can cause.
     """
     setup_logging()
+    keep_programs()
     with foreign_errors():
         argv = with_config_file(sys.argv)
         define_config_flag(argv)
