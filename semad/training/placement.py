@@ -2,8 +2,8 @@
 
 What is shared out follows from the sizes. Members that the devices divide are shared out among
 them, and no device waits for another. Else a batch is: weights are the same everywhere, and the
-compiler has the devices add up their gradients, and the statistics of batch and spectral norm, which
-are those of the whole batch. Neither changes what is trained, up to the order of sums.
+compiler has the devices add up their gradients; batch norm's statistics are those of the whole
+batch. Neither changes what is trained, up to the order of sums.
 """
 
 from collections.abc import Callable

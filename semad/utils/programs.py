@@ -1,4 +1,4 @@
-"""Compiled programs are kept between processes, so that the second start of anything begins soon."""
+"""Compiled programs are kept between processes, so that a second start begins soon."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,8 @@ def keep_programs() -> Path | None:
     Returns:
       The folder that semad chose; None where the user did, or where it cannot be written to.
     """
-    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    asked = jax.config.values
+    if asked["jax_compilation_cache_dir"] or not asked["jax_enable_compilation_cache"]:
         return None
     folder = _caches() / "semad" / "programs" / _machine()
     with contextlib.suppress(OSError, RuntimeError):  # the second without a home
@@ -35,8 +36,8 @@ def keep_programs() -> Path | None:
 
 def _caches() -> Path:
     """The user's cache folder, as the XDG base directory specification has it."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return given if given.is_absolute() else Path.home() / ".cache"
 
 
 def _machine() -> str:
