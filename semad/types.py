@@ -70,6 +70,17 @@ class Nets:
         )
         return Nets(self._modules, params, batch_stats, self._training)
 
+    def looped(self) -> "Nets":
+        """The same nets for a compiled loop to hold; they may be built otherwise, for speed alone.
+
+        Every module must have `semad.nets.layers.LayerSettings` as its `style`.
+        """
+        modules = {
+            name: module.clone(style=module.style._replace(looped=True))
+            for name, module in self._modules.items()
+        }
+        return Nets(modules, self._params, self.batch_stats, self._training)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The net of that name, as a function of its inputs (and `key`, if it uses dropout)."""
         if name not in self._modules:

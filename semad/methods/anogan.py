@@ -191,7 +191,7 @@ def make_search(
         starts = jnp.broadcast_to(jax.random.normal(key, shape), (len(target.images), *shape))
         if search.recipe == "encoder":
             starts = starts.at[:, 0].set(nets.encoder(target.images))
-        moving = nets.as_type(search.precision)
+        moving = nets.looped().as_type(search.precision)
 
         def objective(z: jax.Array, single: Target) -> jax.Array:
             alone = jax.tree.map(lambda leaf: leaf[None], single)
@@ -235,7 +235,7 @@ def build(settings: Settings) -> Method:
       UserError: for a search that starts from an encoder, where none is trained.
     """
     data, latent_dim = settings.data, settings.model.latent_dim
-    layers = layer_settings(settings.model)._replace(looped=True)  # the search is a compiled loop
+    layers = layer_settings(settings.model)
     updates = (
         Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
         Update("generator", ("generator",), generator_loss, adam(settings.optim)),

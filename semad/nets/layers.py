@@ -29,7 +29,7 @@ class LayerSettings(NamedTuple):
       epsilon: batch norm's, added to variances.
       init: key of `INITIALIZERS`, for kernels.
       batch_norm: whether `normalise` normalises; critics with a gradient penalty do without.
-      looped: whether compiled loops hold the networks, as AnoGAN's search does; for speed alone.
+      looped: whether a compiled loop holds the network, as AnoGAN's search does; for speed alone.
     """
 
     width: float = 1.0
