@@ -20,6 +20,7 @@ from semad.data import sources
 from semad.data.sources.nanofibres_folder import write
 from semad.utils.paths import expanded
 from tests.complaints import one_line
+from tests.faults.harness import server
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
@@ -30,7 +31,23 @@ TINY = (
 )
 
 
-def main(*arguments, **environment):
+@pytest.fixture(scope="module")
+def main():
+    """Command lines, in forks of a process that has done the imports, which take seconds.
+
+    Tests of what comes before the imports, or must be set by then, start `main.py` itself.
+    """
+    with server(Path(os.environ["JAX_COMPILATION_CACHE_DIR"])) as warm:
+
+        def run(*arguments, **environment):
+            argv = [str(argument) for argument in arguments]
+            done = warm.run(argv, environment=environment)
+            return subprocess.CompletedProcess(argv, done.code, stderr=done.output)
+
+        yield run
+
+
+def started(*arguments, **environment):
     return call("main.py", *arguments, cwd=ROOT, **environment)
 
 
@@ -67,7 +84,7 @@ def complaint(done, code=2):
 def workdir(tmp_path_factory):
     """A run of the README's form, trained and evaluated."""
     folder = tmp_path_factory.mktemp("launch") / "run"
-    done = main("--config", "configs/autoencoder.py:smoke", "--workdir", folder, *TINY)
+    done = started("--config", "configs/autoencoder.py:smoke", "--workdir", folder, *TINY)
     assert done.returncode == 0, done.stderr
     assert "AUROC" in done.stderr
     assert str(folder / "report.html") in done.stderr
@@ -85,7 +102,7 @@ def test_the_files_of_a_run(workdir):
     assert list((workdir / "tensorboard").iterdir())
 
 
-def test_evaluate_from_the_workdir_alone(workdir):
+def test_evaluate_from_the_workdir_alone(main, workdir):
     first = json.loads((workdir / "evaluation/thesis_tiles/metrics.json").read_text())
     done = main("--workdir", workdir, "--mode", "evaluate", "--config.score.name=l1")
     assert done.returncode == 0, done.stderr
@@ -103,11 +120,11 @@ def test_evaluate_from_the_workdir_alone(workdir):
         ("--config.score.stride=-3", "config.score.stride is -3; it must be between 1 and 65536"),
     ],
 )
-def test_a_bad_value_for_the_config_of_a_workdir(workdir, flag, says):
+def test_a_bad_value_for_the_config_of_a_workdir(main, workdir, flag, says):
     assert says in complaint(main("--workdir", workdir, "--mode", "evaluate", flag))
 
 
-def test_new_images_from_the_workdir_alone(workdir, tmp_path):
+def test_new_images_from_the_workdir_alone(main, workdir, tmp_path):
     images, output = tmp_path / "new images", tmp_path / "out"
     write(tmp_path / "fibres", train=1, test=2, size=72)
     (tmp_path / "fibres/test").rename(images)
@@ -126,7 +143,7 @@ def test_new_images_from_the_workdir_alone(workdir, tmp_path):
     assert "--images is for --mode score" in complaint(main(*call[:2], *call[4:6]))
 
 
-def test_an_export_from_the_workdir_alone(workdir, tmp_path):
+def test_an_export_from_the_workdir_alone(main, workdir, tmp_path):
     done = main("--workdir", workdir, "--mode", "export", "--output", tmp_path / "exported")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "exported").iterdir()} == {
@@ -174,7 +191,7 @@ BIGAN = ("--config", "configs/bigan.py:smoke")
         ((*BIGAN, "now"), "unexpected argument 'now'"),
     ],
 )
-def test_mistakes_end_in_one_line_and_write_nothing(tmp_path, arguments, message):
+def test_mistakes_end_in_one_line_and_write_nothing(main, tmp_path, arguments, message):
     folder = tmp_path / "run"
     done = main(*arguments, "--workdir", folder)
     assert message in complaint(done)
@@ -182,11 +199,11 @@ def test_mistakes_end_in_one_line_and_write_nothing(tmp_path, arguments, message
 
 
 def test_neither_config_nor_workdir(tmp_path):
-    assert "neither --config nor --workdir given" in complaint(main())
-    assert "--workdir is missing" in complaint(main(*BIGAN))
+    assert "neither --config nor --workdir given" in complaint(started())
+    assert "--workdir is missing" in complaint(started(*BIGAN))
 
 
-def test_data_that_is_not_there(tmp_path):
+def test_data_that_is_not_there(main, tmp_path):
     folder = tmp_path / "run"
     done = main("--config", "configs/bigan.py:small", "--workdir", folder)
     assert "config.data.dir" in complaint(done)
@@ -195,31 +212,31 @@ def test_data_that_is_not_there(tmp_path):
     assert not folder.exists()
 
 
-def test_a_workdir_of_another_run(workdir):
+def test_a_workdir_of_another_run(main, workdir):
     done = main("--config", "configs/bigan.py:smoke", "--workdir", workdir)
     assert "config.method = 'autoencoder', not 'bigan'" in complaint(done)
 
 
-def test_checkpoints_without_a_config_are_not_trained_over(workdir, tmp_path):
+def test_checkpoints_without_a_config_are_not_trained_over(main, workdir, tmp_path):
     shutil.copytree(workdir / "checkpoints", tmp_path / "checkpoints")
     done = main("--config", "configs/autoencoder.py:smoke", "--workdir", tmp_path, *TINY)
     assert "config.json is missing" in complaint(done)
 
 
-def test_a_workdir_without_checkpoints(workdir, tmp_path):
+def test_a_workdir_without_checkpoints(main, workdir, tmp_path):
     (tmp_path / "config.json").write_text((workdir / "config.json").read_text())
     done = main("--workdir", tmp_path, "--mode", "evaluate")
     assert "no checkpoint to restore" in complaint(done)
 
 
-def test_a_workdir_that_cannot_be_written(tmp_path):
+def test_a_workdir_that_cannot_be_written(main, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     done = main("--config", "configs/autoencoder.py:smoke", "--workdir", blocked / "run", *TINY)
     assert str(blocked) in complaint(done)
 
 
-def test_divergence_has_its_own_exit_code(tmp_path):
+def test_divergence_has_its_own_exit_code(main, tmp_path):
     # A weight that overflows float32 makes the loss infinite at once.
     done = main(*BIGAN, "--workdir", tmp_path / "run", *TINY, "--config.loss.feature_matching=1e39")
     assert "the loss generator/loss is" in complaint(done, 3)
@@ -300,7 +317,7 @@ def test_help_lists_all_flags_and_ends_well(tmp_path, start, flag):
 
 def test_the_64_bit_mode_of_jax_changes_nothing(workdir, tmp_path):
     own = ("--config", "configs/autoencoder.py:smoke", "--workdir", tmp_path / "run", *TINY)
-    done = main(*own, "--mode", "train", JAX_ENABLE_X64="1")
+    done = started(*own, "--mode", "train", JAX_ENABLE_X64="1")
     assert done.returncode == 0, done.stderr
     logs = [(folder / "log.jsonl").read_text().splitlines() for folder in (workdir, own[3])]
     assert len(logs[0]) == len(logs[1]) > 0
@@ -315,7 +332,7 @@ def test_the_64_bit_mode_of_jax_changes_nothing(workdir, tmp_path):
 
 def test_a_backend_that_is_not_there(tmp_path):
     for name in ("cuda", "nonsense"):
-        done = main(*BIGAN, "--workdir", tmp_path / "run", JAX_PLATFORMS=name)
+        done = started(*BIGAN, "--workdir", tmp_path / "run", JAX_PLATFORMS=name)
         assert f"JAX_PLATFORMS is '{name}', and JAX has no such device" in complaint(done)
     assert not (tmp_path / "run").exists()
 
@@ -331,7 +348,7 @@ def test_the_home_of_a_path(monkeypatch):
     one_line(lambda: sources.load(settings.data), "/home/of/mine/images")
 
 
-def test_the_home_of_a_workdir(tmp_path):
+def test_the_home_of_a_workdir(main, tmp_path):
     done = main("--workdir=~/run", "--mode=evaluate", HOME=str(tmp_path))
     assert f"{tmp_path}/run: no run here" in complaint(done)
 
@@ -356,12 +373,12 @@ def test_a_signal_while_modules_are_imported(tmp_path, start, name):
         (b"{}", "no config"),
     ],
 )
-def test_any_bytes_in_config_json(tmp_path, content, says):
+def test_any_bytes_in_config_json(main, tmp_path, content, says):
     (tmp_path / "config.json").write_bytes(content)
     assert says in complaint(main("--workdir", tmp_path, "--mode", "evaluate"))
 
 
-def test_numbers_beyond_all_bounds_are_answered_at_once(tmp_path):
+def test_numbers_beyond_all_bounds_are_answered_at_once(main, tmp_path):
     huge = "--config.population.seeds=99999999999999999999999"
     done = main(*BIGAN, "--workdir", tmp_path / "run", huge)
     assert "config.population.seeds is 99999999999999999999999; it must be" in complaint(done)

@@ -82,10 +82,11 @@ class Server:
         """Takes the process over."""
         self._process = process
 
-    def run(self, argv: Sequence[str], root: Path, **fault: Any) -> Outcome:
-        """Runs `semad` with these arguments; `fault`: see `tests.faults.server.run`."""
+    def run(self, argv: Sequence[str], root: Path | None = None, **job: Any) -> Outcome:
+        """Runs `semad` with these arguments; `root` and `job`: see `tests.faults.server.run`."""
         assert self._process.stdin and self._process.stdout
-        job = {"argv": list(argv), "root": str(root), "save_seconds": 0.0} | fault
+        faults = {"root": str(root), "save_seconds": 0.0} if root else {}
+        job = {"argv": list(argv)} | faults | job
         print(json.dumps(job), file=self._process.stdin, flush=True)
         return Outcome(**json.loads(self._process.stdout.readline()))
 

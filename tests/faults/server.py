@@ -31,6 +31,7 @@ def main() -> None:
     import semad.cli  # noqa: F401 - so that forks have it
     import semad.evaluation.evaluate
     import semad.inference.inspection
+    import semad.modes
     import semad.training.loop  # noqa: F401
 
     for line in sys.stdin:
@@ -41,9 +42,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Runs a job in a fork.
 
     Args:
-      job: `argv` of `semad`; `root`, the folder whose events count; `fault`, `kill`, `ENOSPC`,
-        `EIO` or a signal such as `SIGTERM`; `at`, which event, from 1 on; 0 for none;
-        `seconds`, after which a fork hangs.
+      job: `argv` of `semad`; `environment`, variables to set; `root`, the folder whose events
+        count, if any do; `fault`, `kill`, `ENOSPC`, `EIO` or a signal such as `SIGTERM`; `at`,
+        which event, from 1 on; 0 for none; `seconds`, after which a fork hangs.
 
     Returns:
       `code`, the exit status, negative for a signal, None when it hung; `output`; `events`;
@@ -88,7 +89,9 @@ def _child(job: dict[str, Any], output: int, counter: mmap.mmap) -> None:
         from semad.scoring import unfinished
 
         unfinished._EVERY = job.get("save_seconds", unfinished._EVERY)
-        _arm(job, counter)
+        os.environ.update(job.get("environment", {}))
+        if "root" in job:
+            _arm(job, counter)
         sys.argv = ["semad", *job["argv"]]
         from semad.cli import main as semad
 

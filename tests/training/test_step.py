@@ -149,11 +149,11 @@ SYSTEMS = [*((name, {}) for name in tiny.NAMES), *VARIANTS]
     ids=lambda case: "-".join([case[0], *map(str, case[1].values())]),
 )
 def trained_once(request):
-    """A method with a state; Xavier's larger weights, so that every net has something to say."""
+    """Updates with their steps, and a state; Xavier's larger weights: every net has a say."""
     name, changes = request.param
     run = tiny.prepare(name, model__init="xavier", **changes)
     hparams = {name: jnp.float32(value) for name, value in run.method.hparams.items()}
-    return run.method, member(init_population(run.method, [0]), 0), hparams
+    return compiled(run.method), member(init_population(run.method, [0]), 0), hparams
 
 
 def batch(count=16):
@@ -161,19 +161,21 @@ def batch(count=16):
     return Batch(images, jax.random.normal(jax.random.key(3), (count, 8)), jnp.float32(0))
 
 
-def cases(method):
-    for phase in method.phases:
-        training = frozenset(name for update in phase.updates for name in update.trains)
-        for update in phase.updates:
-            yield update, training
+def compiled(method):
+    """Every update with its step."""
+    return [
+        (update, jax.jit(partial(apply_update, method, update, training)))
+        for phase in method.phases
+        for training in [frozenset(name for update in phase.updates for name in update.trains)]
+        for update in phase.updates
+    ]
 
 
 def test_which_parameters_move(trained_once):
-    method, state, hparams = trained_once
-    for update, training in cases(method):
-        step = jax.jit(partial(apply_update, method, update, training))
+    steps, state, hparams = trained_once
+    for update, step in steps:
         new, _ = step(state, batch(), jax.random.key(2), hparams)
-        for name in method.nets:
+        for name in state.weights.params:
             for part in ("params", "batch_stats"):
                 before = getattr(state.weights, part)[name]
                 after = getattr(new.weights, part)[name]
@@ -197,14 +199,13 @@ def test_which_parameters_move(trained_once):
 
 
 def test_a_small_step_lowers_the_update_s_own_loss(trained_once):
-    method, state, hparams = trained_once
+    steps, state, hparams = trained_once
     still, slow = (
         hparams | {name: jnp.float32(rate) for name in hparams if name.startswith("lr_")}
         for rate in (0.0, 1e-4)
     )
     key = jax.random.key(2)
-    for update, training in cases(method):
-        step = jax.jit(partial(apply_update, method, update, training))
+    for update, step in steps:
         for _ in range(30):  # spectral normalisation finds its singular values step by step
             state, _ = step(state, batch(), key, still)
         new, before = step(state, batch(), key, slow)
@@ -213,6 +214,6 @@ def test_a_small_step_lowers_the_update_s_own_loss(trained_once):
 
 
 def test_every_net_has_a_learning_rate_and_every_rate_a_net(trained_once):
-    method, _, hparams = trained_once
+    _, state, hparams = trained_once
     rates = {name.removeprefix("lr_") for name in hparams if name.startswith("lr_")}
-    assert rates == set(method.nets)
+    assert rates == set(state.weights.params)

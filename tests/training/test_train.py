@@ -39,14 +39,18 @@ def name(request):
 
 def long_run(name):
     """Two epochs, in as many phases as the system has, but at least one of each."""
-    phases = len(tiny.prepare(name).method.phases)
-    return tiny.prepare(name, train__epochs=2 if phases == 1 else 1)
+    return tiny.prepare(name, train__epochs=2 if len(tiny.BUILT[name].phases) == 1 else 1)
 
 
 @pytest.fixture(scope="module")
-def whole(name, tmp_path_factory):
+def run(name):
+    return long_run(name)
+
+
+@pytest.fixture(scope="module")
+def whole(name, run, tmp_path_factory):
     workdir = tmp_path_factory.mktemp(name)
-    return loop.train(long_run(name), workdir), workdir
+    return loop.train(run, workdir), workdir
 
 
 def stop_after(monkeypatch, steps):
@@ -79,8 +83,7 @@ def test_a_stopped_run_goes_on_to_the_bit(name, whole, tmp_path, monkeypatch):
     assert [first[-1][key] for key in losses] == [second[-1][key] for key in losses]
 
 
-def test_every_phase_is_trained_for_its_epochs(name, whole):
-    run = long_run(name)
+def test_every_phase_is_trained_for_its_epochs(run, whole):
     lines = [json.loads(line) for line in (whole[1] / "log.jsonl").read_text().splitlines()]
     assert run.steps_per_epoch == steps_per_epoch(run.sampling, run.train.pixels.shape[0])
     assert run.phases == phase_bounds(run.method, run.steps_per_epoch)
@@ -95,23 +98,22 @@ REPEATS = {("fanogan", "discriminator"): 5} | {
 }
 
 
-def test_every_update_ran_as_often_as_the_steps_say(name, whole):
-    run, (state, _) = long_run(name), whole
+def test_every_update_ran_as_often_as_the_steps_say(name, run, whole):
+    state, _ = whole
     for phase, start, end in run.phases:
         for update in phase.updates:
             count = int(state.opt_state[update.name].count[0])
             assert count == (end - start) * REPEATS.get((name, update.name), 1), update.name
 
 
-def test_a_finished_run_is_left_as_it_is(name, whole):
+def test_a_finished_run_is_left_as_it_is(run, whole):
     state, workdir = whole
-    again = loop.train(long_run(name), workdir)
+    again = loop.train(run, workdir)
     assert_same(state, again)
 
 
-def test_a_checkpoint_holds_the_whole_state(name, whole):
+def test_a_checkpoint_holds_the_whole_state(run, whole):
     state, workdir = whole
-    run = long_run(name)
     assert_same(state, workdirs.restore(workdir, run.system))
 
 
