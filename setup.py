@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent
 # upper ones; others may do, but nobody has tried.
 REQUIRES = [
     "absl-py>=2.5,<3",
-    "filelock>=4.3,<5",
-    "flatbuffers>=25.12,<26",  # jax.export serialises with it
+    "filelock>=4.3.1,<5",
+    "flatbuffers>=25.12.19,<26",  # jax.export serialises with it
     "flax>=0.12.8,<0.13",
     "imagecodecs>=2026.3.6,<2027",  # every compression that tifffile meets; PNGs of 16-bit colour
     "jax>=0.10.2,<0.13",
@@ -19,7 +19,7 @@ REQUIRES = [
     "jinja2>=3.1,<4",
     "matplotlib>=3.11,<4",
     "ml-collections>=1.1,<2",
-    "numpy>=2.4,<3",
+    "numpy>=2.4.1,<3",
     "optax>=0.2.8,<0.3",
     "orbax-checkpoint>=0.12.8,<0.13",
     "pillow>=13,<14",
@@ -85,7 +85,7 @@ setup(
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
-        "onnx": ["jax2onnx>=0.17.1,<0.18", "onnxruntime>=1.30,<2"],
+        "onnx": ["onnx>=1.20.1,<2", "onnxruntime>=1.24.1,<2"],
         "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmarks/cpu.py
     },
 )
