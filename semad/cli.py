@@ -24,5 +24,7 @@ def main(ledger: Path | None = None) -> None:
             command = commandline.read(sys.argv)
             if command is not None:
                 from semad import modes
+                from semad.utils.programs import keep_programs
 
+                keep_programs()
                 modes.run(*command, ledger)

@@ -22,6 +22,7 @@ from semad.run.workdir import BEST, NO_BEST
 from semad.training.finite import first_fault, gather
 from semad.training.health import Alarm
 from semad.training.logs import Log, animate, read_log
+from semad.training.placement import Placement, placement
 from semad.training.preview import previewer
 from semad.training.saving import Timer, check_can_go_on, is_whole, rescue
 from semad.training.step import Terms, average, make_program, phase_step
@@ -41,6 +42,7 @@ class _Context(NamedTuple):
     workdir: Path
     plan: backend.Plan
     hparams: list[Hparams]
+    placement: Placement
     checkpoints: Checkpoints
     log: Log
     preview: Callable[[TrainState], dict[str, jax.Array]]
@@ -79,7 +81,9 @@ def train(
     plan = plan or backend.plan()
     settings, seeds = run.settings, run.system.seeds
     together = settings.population.together
-    group_size = together or (len(seeds) if plan.members_together else 1)
+    group_size = min(together or (len(seeds) if plan.members_together else 1), len(seeds))
+    alike = len(seeds) % group_size == 0  # groups
+    placed = placement(plan, group_size if alike else 1, settings.train.batch_size)
     _, last_start, total = run.phases[-1]
     measure = measure or _default_measure(run)
     if not settings.train.validate_every:
@@ -111,6 +115,7 @@ def train(
                 workdir,
                 plan,
                 split(run.system.hparams, group_size),
+                placed,
                 checkpoints,
                 log,
                 previewer(run),
@@ -120,12 +125,12 @@ def train(
                 stop,
                 Timer(settings.train.checkpoint_minutes),
             )
-            groups = split(state, group_size)
+            groups = [placed.put(group) for group in split(state, group_size)]
             for phase, start, end in run.phases:
                 # Only states of the last phase can be the best.
                 context = shared if end == total else shared._replace(best=None)
                 groups = _train_phase(context, phase, start, end, groups)
-            state = merge(groups)
+            state = jax.device_put(merge(groups), jax.devices()[0])
             checkpoints.save(state)
             clear_divergence(workdir)
             animate(workdir)
@@ -146,8 +151,10 @@ def _train_phase(
     """All steps of a phase that are still to do."""
     run, train, stop = context.run, context.run.settings.train, context.stop
     members = len(run.system.members)
-    step_function = phase_step(run.method, phase, start, run.sampling, average(train))
-    program = cache(lambda steps: make_program(step_function, steps))
+    place = context.placement
+    images = jax.device_put(run.train, place.images)
+    step_function = phase_step(run.method, phase, start, run.sampling, average(train), place.share)
+    program = cache(lambda steps: make_program(step_function, steps, place.state))
     step = int(groups[0].step[0])
     lines, validation = read_log(context.workdir), f"validation/{train.validation}"
     alarm = Alarm(phase.name, (start, end), end == run.total_steps, lines)
@@ -189,7 +196,7 @@ def _train_phase(
             steps = min(context.plan.steps_per_dispatch, _next_event(train, step, end) - step)
             with nullcontext() if steps in compiled else context.log.compiling():
                 results = [
-                    program(steps)(state, run.train, hparams)
+                    program(steps)(state, images, hparams)
                     for state, hparams in zip(groups, context.hparams, strict=True)
                 ]
             compiled.add(steps)

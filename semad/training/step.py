@@ -16,6 +16,7 @@ from semad.data.normalisation import normalise
 from semad.data.patches import PaddedImages, PatchSampling, sample_batch, steps_per_epoch
 from semad.losses import sample_latent
 from semad.run.state import over_members, overlay
+from semad.training.placement import ShareBatch
 from semad.types import Batch, Hparams, Method, Phase, TrainState, Update, Weights
 from semad.utils.rng import Stream, stream
 
@@ -43,7 +44,12 @@ Program = Callable[[TrainState, PaddedImages, Hparams], tuple[TrainState, Terms]
 
 
 def phase_step(
-    method: Method, phase: Phase, first_step: int, sampling: PatchSampling, averaged: Average
+    method: Method,
+    phase: Phase,
+    first_step: int,
+    sampling: PatchSampling,
+    averaged: Average,
+    share: ShareBatch | None = None,
 ) -> Program:
     """One step of a phase for one member.
 
@@ -53,6 +59,7 @@ def phase_step(
       first_step: the step at which the phase starts; batches are counted from there.
       sampling: how training patches are drawn.
       averaged: how weights are averaged, see `moved_average`.
+      share: shares a batch out among devices, see `semad.training.placement`.
 
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
@@ -81,6 +88,8 @@ def phase_step(
             )
             for repeat in range(repeats)
         ]
+        if share:
+            batches = [share(batch) for batch in batches]
         terms: Terms = {}
         for update in phase.updates:
             for repeat in range(update.repeat):
@@ -163,11 +172,14 @@ def moved_average(
     return Weights(follow(ema.params, weights.params), follow(ema.batch_stats, weights.batch_stats))
 
 
-def make_program(step: Program, steps: int) -> Program:
+def make_program(
+    step: Program, steps: int, state_sharding: jax.sharding.Sharding | None = None
+) -> Program:
     """Compiles `steps` training steps of a group of members into one program.
 
-    States and hparams have a leading member axis, the images none; the states are donated.
-    The terms come back with shape (steps, members).
+    States and hparams have a leading member axis, the images none; the states are donated, and stay
+    where they are when `state_sharding` says where that is. The terms come back with shape
+    (steps, members).
     """
     members = over_members(step, (0, None, 0))
 
@@ -179,4 +191,4 @@ def make_program(step: Program, steps: int) -> Program:
             return state, jax.tree.map(lambda x: x[None], terms)
         return jax.lax.scan(lambda s, _: members(s, data, hparams), state, length=steps)
 
-    return jax.jit(program, donate_argnums=0)
+    return jax.jit(program, donate_argnums=0, out_shardings=(state_sharding, None))

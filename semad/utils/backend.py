@@ -23,6 +23,7 @@ class Plan(NamedTuple):
       narrow_convolution: of the others.
       steps_per_dispatch: training steps compiled into one program.
       members_together: whether a population is vmapped or trained member by member.
+      devices_share_training: whether all local devices train; those of a CPU are simulated.
       score_chunk: how many patches one call of the scoring program takes.
       search_chunk: the same for a system that searches; many times as many as move together, so
         that few turns of the loop are less than full.
@@ -33,6 +34,7 @@ class Plan(NamedTuple):
     narrow_convolution: str
     steps_per_dispatch: int
     members_together: bool
+    devices_share_training: bool
     score_chunk: int
     search_chunk: int
     latents_together: int
@@ -43,6 +45,7 @@ CPU = Plan(
     narrow_convolution="mixed",
     steps_per_dispatch=1,
     members_together=False,
+    devices_share_training=False,
     score_chunk=64,
     search_chunk=1024,
     latents_together=64,
@@ -52,6 +55,7 @@ ACCELERATOR = Plan(
     narrow_convolution="native",
     steps_per_dispatch=50,
     members_together=True,
+    devices_share_training=True,
     score_chunk=2048,
     search_chunk=8192,
     latents_together=2048,
