@@ -85,7 +85,7 @@ setup(
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
-        "onnx": ["onnx>=1.20.1,<2", "onnxruntime>=1.24.1,<2"],
+        "onnx": ["onnx>=1.23,<2", "onnxruntime>=1.32,<2"],  # --mode export --format onnx
         "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmarks/cpu.py
     },
 )
