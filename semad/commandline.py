@@ -1,12 +1,16 @@
-"""Command lines: flags for configs, messages, and every error that a user can cause in one line."""
+"""Command lines: flags and what they say, messages, and every user's error in one line.
+
+JAX is not imported here: help and a mistyped flag are answered without the seconds that it takes.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
-import jax
+import ml_collections
 from absl import flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
@@ -20,8 +24,82 @@ from semad.utils.paths import expanded
 
 _log = logging.getLogger("semad")
 
+MODES = ("train_and_evaluate", "train", "evaluate", "score", "export")
+
+_ABOUT = """semad: trains, evaluates and uses a detector in a workdir.
+
+semad --config bigan:small --workdir runs/bigan
+semad --workdir runs/bigan --mode evaluate
+semad --workdir runs/bigan --mode score --images my_sem_folder --output out
+
+`python -m semad` is the same and, in a clone, `python main.py`. A config is a path to a file, or
+one of these names: {names}.
+"""
+
 _HELP = {f"{dash}{name}" for dash in ["-", "--"] for name in ("help", "helpshort", "helpfull")}
 _HELP |= {"-h", "-?", "--helpxml"}
+
+
+class Command(NamedTuple):
+    """What a command line asks for.
+
+    Attributes:
+      mode: one of `MODES`.
+      workdir: the run's folder.
+      config: the run's config with overrides.
+      images: to inspect, a file or a folder; None unless given.
+      output: takes the results of some modes; None unless given.
+    """
+
+    mode: str
+    workdir: Path
+    config: ml_collections.ConfigDict
+    images: Path | None
+    output: Path | None
+
+
+def read(argv: Sequence[str]) -> Command | None:
+    """The command of an argument list; None for `--help`, once it is printed.
+
+    Raises:
+      UserError: for a flag, key or value that does not exist, or one that is missing.
+    """
+    argv = with_config_file(argv)
+    define_config_flag(argv)
+    _define_flags()
+    if asks_for_help(argv):
+        _print_help()
+        return None
+    rest = parse_flags(argv)
+    given = flags.FLAGS
+    if len(rest) > 1:
+        raise UserError(f"unexpected argument {rest[1]!r}; flags start with --")
+    workdir = expanded("--workdir", given.workdir)
+    if workdir is None:
+        raise UserError("--workdir is missing; give a folder for the run, like runs/bigan")
+    if given.config is None:
+        raise UserError("--config is missing; give a name or a file, like bigan:small")
+    images, output = (expanded(f"--{name}", given[name].value) for name in ("images", "output"))
+    return Command(given.mode, workdir, given.config, images, output)
+
+
+def _define_flags() -> None:
+    """Defines the flags beside `--config`.
+
+    Not on import, so that a script that imports this module may have flags of its own.
+    """
+    flags.DEFINE_string("workdir", None, "Folder of the run: config, checkpoints, log, results.")
+    flags.DEFINE_string("images", None, "What --mode score inspects: an image or a folder of them.")
+    flags.DEFINE_string("output", None, "Takes the results of --mode score or --mode export.")
+    flags.DEFINE_enum("mode", MODES[0], MODES, "What to do.")
+
+
+def _print_help() -> None:
+    """All flags, whichever program was started: absl lists those of the main module alone."""
+    for name in ("config", "workdir", "mode", "images", "output"):
+        flags.FLAGS.register_key_flag_for_module("semad", flags.FLAGS[name])
+    about = _ABOUT.format(names=", ".join(config_names()))
+    print(f"{about}\n{flags.FLAGS.module_help('semad')}")
 
 
 @contextmanager
@@ -45,8 +123,8 @@ def foreign_errors() -> Iterator[None]:
         raise UserError(
             f"{where}{error.strerror or error}; check the path, the access and the space"
         ) from error
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+    except (RuntimeError, MemoryError) as error:  # JAX raises a RuntimeError of its own
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise UserError(
             "out of memory; set config.population.together=1, or lower config.train.batch_size, "
@@ -83,8 +161,8 @@ def define_config_flag(argv: Sequence[str], values: flags.FlagValues = flags.FLA
     workdir = expanded("--workdir", _value(argv, "workdir"))
     if workdir is None:
         raise UserError(
-            "neither --config nor --workdir given; for example: python main.py "
-            "--config configs/bigan.py:smoke --workdir runs/bigan"
+            "neither --config nor --workdir given; for example: "
+            "semad --config bigan:smoke --workdir runs/bigan"
         )
     config = files.load(workdir)
     with _as_user_errors():  # overrides are read here already
@@ -151,11 +229,13 @@ def _shorten(error: Exception) -> str:
         return lines[-1].rpartition("Error: ")[2]  # comes with a traceback, and the reason last
     if "Failed loading config file" in text:
         path = lines[-1].rpartition(": ")[2].strip("'")
-        return f"config file not found: {path}; they are in configs/"
+        names = ", ".join(config_names())
+        return f"config file not found: {path}; give a path to a file, or one of the names {names}"
     if "has no attribute 'get_config'" in text:
-        return "the config file has no function get_config; see configs/bigan.py"
+        example = resources.files(PACKAGE) / "bigan.py"
+        return f"the config file has no function get_config; an example is {example}"
     if unknown:
-        return f"unknown config key {lines[0]}; {' '.join(lines[1:]) or 'see docs/configs.md'}"
+        return f"unknown config key {lines[0]}; {' '.join(lines[1:]) or 'semad --help lists all'}"
     return " ".join(lines)
 
 

@@ -1,29 +1,14 @@
-"""The launcher: trains, evaluates and uses one run in a workdir.
-
-python main.py --config configs/bigan.py:small --workdir runs/bigan
-python main.py --workdir runs/bigan --mode evaluate
-python main.py --workdir runs/bigan --mode score --images my_sem_folder --output out
-"""
+"""The modes of the launcher: each trains, evaluates or uses one run in a workdir."""
 
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import ml_collections
-from absl import flags
 
 from semad import pipeline
-from semad.commandline import (
-    asks_for_help,
-    define_config_flag,
-    foreign_errors,
-    parse_flags,
-    setup_logging,
-    with_config_file,
-)
 from semad.config import files
 from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check
@@ -36,12 +21,9 @@ from semad.reports.run import write_report
 from semad.run.workdir import check_has_checkpoint, restore
 from semad.utils.backend import in_float32
 from semad.utils.locks import folder_lock
-from semad.utils.paths import expanded
-from semad.utils.programs import keep_programs
 
 _log = logging.getLogger("semad")
 
-MODES = ("train_and_evaluate", "train", "evaluate", "score", "export")
 _RESTORING = ("evaluate", "score", "export")
 
 
@@ -57,7 +39,7 @@ def run(
     """Trains, evaluates, inspects new images, or exports.
 
     Args:
-      mode: one of `MODES`.
+      mode: one of `semad.commandline.MODES`.
       workdir: the run's folder; made when training.
       config: the run's config with overrides.
       images: to inspect, a file or a folder; `score` only.
@@ -101,7 +83,7 @@ def _devices() -> str:
 
 
 def _check_paths(mode: str, images: Path | None, output: Path | None) -> None:
-    example = "python main.py --workdir runs/bigan --mode score --images folder --output out"
+    example = "semad --workdir runs/bigan --mode score --images folder --output out"
     if mode == "score" and (images is None or output is None):
         missing = "--images" if images is None else "--output"
         raise UserError(f"--mode score needs {missing}; for example: {example}")
@@ -161,53 +143,3 @@ def _figures(values: dict[str, Any]) -> str:
     ]
     seeds = len({member["seed"] for member in values.get("members", [])})
     return ", ".join(parts) + (f" ({seeds} seeds)" if spread else "")
-
-
-def _define_flags() -> None:
-    """Defines the flags beside `--config`.
-
-    Not on import, so that a script that imports this module may have flags of its own.
-    """
-    flags.DEFINE_string("workdir", None, "Folder of the run: config, checkpoints, log, results.")
-    flags.DEFINE_string("images", None, "What --mode score inspects: an image or a folder of them.")
-    flags.DEFINE_string("output", None, "Takes the results of --mode score or --mode export.")
-    flags.DEFINE_enum("mode", MODES[0], MODES, "What to do.")
-
-
-def _print_help() -> None:
-    """All flags, whichever program was started: absl lists those of the main module alone."""
-    for name in ("config", "workdir", "mode", "images", "output"):
-        flags.FLAGS.register_key_flag_for_module("semad", flags.FLAGS[name])
-    print(f"{__doc__}\n{flags.FLAGS.module_help('semad')}")
-
-
-def main(ledger: Path | None = None) -> None:
-    """Runs the mode that `sys.argv` asks for.
-
-    Args:
-      ledger: takes a line about every evaluation of NanoTWICE.
-
-    Raises:
-      UserError: for everything a user can cause.
-    """
-    setup_logging()
-    keep_programs()
-    with foreign_errors():
-        argv = with_config_file(sys.argv)
-        define_config_flag(argv)
-        _define_flags()
-        if asks_for_help(argv):
-            _print_help()
-            return
-        rest = parse_flags(argv)
-        given = flags.FLAGS
-        if len(rest) > 1:
-            raise UserError(f"unexpected argument {rest[1]!r}; flags start with --")
-        workdir = expanded("--workdir", given.workdir)
-        if workdir is None:
-            raise UserError("--workdir is missing; give a folder for the run, like runs/bigan")
-        config = given.config
-        if config is None:
-            raise UserError("--config is missing; give a file, like configs/bigan.py:small")
-        images, output = (expanded(f"--{name}", given[name].value) for name in ("images", "output"))
-        run(given.mode, workdir, config, images, output, ledger)

@@ -172,7 +172,7 @@ BIGAN = ("--config", "configs/bigan.py:smoke")
             ("--config", "configs/bigan.py:big"),
             "no preset 'big'; there are thesis, medium, small, smoke",
         ),
-        (("--config", "configs/none.py"), "config file not found: configs/none.py"),
+        (("--config", "configs/none.py"), "config file not found: configs/none.py; give a path"),
         ((*BIGAN, "--config.model.widht=1"), 'Did you mean "width" instead of "widht"?'),
         ((*BIGAN, "--config.train.epochs=ten"), "invalid literal for int"),
         ((*BIGAN, "--config.model.init=he"), "must be one of: normal, xavier"),
@@ -301,18 +301,56 @@ def test_the_console_script_outside_a_clone(tmp_path):
     preset = installed("--config=bigan:big", "--workdir=bigan", cwd=tmp_path)
     assert "no preset 'big'; there are thesis, medium, small, smoke" in complaint(preset)
     unknown = installed("--config=biggan:smoke", "--workdir=bigan", cwd=tmp_path)
-    assert "config file not found: biggan" in complaint(unknown)
+    assert "config file not found: biggan; give a path" in complaint(unknown)
+    assert "alad, ali, anogan" in complaint(unknown)
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("start", "flag"), [(installed, "--help"), (call, "--helpshort")])
-def test_help_lists_all_flags_and_ends_well(tmp_path, start, flag):
-    script = (ROOT / "main.py",) if start is call else ()
-    listed = start(*script, flag, cwd=tmp_path)
-    assert listed.returncode == 0
+def test_a_config_of_ones_own_by_its_path(tmp_path):
+    """It changes one of semad's, and lies outside the clone."""
+    (tmp_path / "mine.py").write_text(
+        "from semad.configs import bigan\n\n\n"
+        "def get_config(preset='small'):\n"
+        "    config = bigan.get_config(preset)\n"
+        "    config.model.init = 'he'\n"
+        "    return config\n"
+    )
+    done = installed("--config", "mine.py:smoke", "--workdir", "run", cwd=tmp_path)
+    assert "config.model.init is 'he'" in complaint(done)
+
+
+@pytest.fixture
+def without_jax(tmp_path):
+    """A process in which whoever imports JAX fails."""
+    (tmp_path / "jax.py").write_text("raise SystemExit('jax was imported')\n")
+    return {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+
+
+@pytest.mark.parametrize(
+    ("start", "flag"),
+    [((ROOT / "main.py",), "--helpshort"), (("-m", "semad"), "-h"), (("-m", "semad"), "--help")],
+)
+def test_help_lists_all_flags_and_ends_well(tmp_path, without_jax, start, flag):
+    listed = call(*start, flag, cwd=tmp_path, **without_jax)
     assert listed.stderr == ""
+    assert listed.returncode == 0
     for name in ("--config:", "--config.seed:", "--workdir:", "--mode:", "--images:", "--output:"):
         assert f" {name} " in listed.stdout
+    assert "recommended, sencebgan" in listed.stdout
+
+
+@pytest.mark.parametrize("flag", ["--wrkdir=x", "--config.sed=1", "--config=biggan", "--mode=ask"])
+def test_a_mistyped_flag_is_answered_before_jax_is_imported(tmp_path, without_jax, flag):
+    done = call("-m", "semad", "--config=bigan", flag, cwd=tmp_path, **without_jax)
+    assert complaint(done)
+    done = call("-m", "semad", "--config=bigan", "--workdir=x", cwd=tmp_path, **without_jax)
+    assert done.stderr == "jax was imported\n"
+
+
+def test_no_mode_imports_tensorflow_datasets(tmp_path):
+    """It takes seconds, and only two data sources read with it."""
+    code = "import sys, semad.modes; print({'jax', 'tensorflow_datasets'} & sys.modules.keys())"
+    assert call("-c", code, cwd=tmp_path).stdout == "{'jax'}\n"
 
 
 def test_the_64_bit_mode_of_jax_changes_nothing(workdir, tmp_path):
@@ -361,7 +399,8 @@ def test_a_signal_while_modules_are_imported(tmp_path, start, name):
         f"import os, signal, time\nos.kill(os.getpid(), signal.{name})\ntime.sleep(30)\n"
     )
     script = [ROOT / start] if start != "-c" else ["-c", "from semad.cli import main; main()"]
-    done = call(*script, "--help", cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    own = ("--config=bigan:smoke", "--workdir=run")
+    done = call(*script, *own, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert f"stopped by {name}" in complaint(done, 130)
 
 

@@ -33,6 +33,7 @@ LAYERS = (
     "commandline",
     "modes",
     "cli",
+    "__main__",
 )
 """Packages and modules of semad, the lowest first. `semad.configs` is above `config` alone."""
 

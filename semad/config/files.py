@@ -44,7 +44,7 @@ def load(workdir: Path) -> ml_collections.ConfigDict:
     if not path.is_file():
         raise UserError(
             f"{workdir}: no run here ({CONFIG_FILE} is missing); train one first: "
-            "python main.py --config configs/bigan.py:small --workdir ..."
+            "semad --config bigan:small --workdir ..."
         )
     stored = _read(path)
     try:

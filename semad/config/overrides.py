@@ -93,7 +93,7 @@ def parse(known: Iterable[str], assignments: Iterable[str]) -> dict[str, Any]:
             )
         row = row_of(key)
         if key not in keys or row is None:
-            raise UserError(f"unknown config key {shown(key)}; docs/configs.md lists all")
+            raise UserError(f"unknown config key {shown(key)}; semad --help lists all")
         values[key] = _value(row.kind, key, text)
     return values
 

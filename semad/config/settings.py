@@ -97,7 +97,7 @@ def resolve(config: ml_collections.ConfigDict | Mapping[str, Any]) -> Settings:
     for key, value in values.items():
         row = row_of(key)
         if row is None:
-            raise UserError(f"unknown config key {shown(key)}; docs/configs.md lists all")
+            raise UserError(f"unknown config key {shown(key)}; semad --help lists all")
         checked[key] = row.check(key, value, method)
     for key, row in rows():
         if row.default is not ABSENT and key not in checked:
