@@ -28,7 +28,7 @@ from semad.config import files
 from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check
 from semad.inference.detector import Detector, load
-from semad.inference.export import export
+from semad.inference.export import FORMATS, export
 from semad.inference.inspection import inspect
 from semad.inference.records import count, without_verdict
 from semad.reports.render import format_figure
@@ -52,6 +52,7 @@ def run(
     images: Path | None = None,
     output: Path | None = None,
     ledger: Path | None = None,
+    file_format: str | None = None,
 ) -> None:
     """Trains, evaluates, inspects new images, or exports.
 
@@ -62,11 +63,14 @@ def run(
       images: to inspect, a file or a folder; `score` only.
       output: takes the results of `score` and `export`.
       ledger: see `semad.pipeline.train_and_evaluate`.
+      file_format: of `export`: one of `semad.inference.export.FORMATS`, of which the first is usual.
 
     Raises:
       UserError: for everything a user can cause.
     """
     _check_paths(mode, images, output)
+    if mode != "export" and file_format is not None:
+        raise UserError("--format is for --mode export")
     _log.info("%s on %s", mode, _devices())
     if mode in _RESTORING:
         files.load(workdir)  # raises where there is no run
@@ -75,7 +79,8 @@ def run(
         assert images is not None and output is not None  # see `_check_paths`
         _inspect(load(workdir, config=config), images, output)
     elif mode == "export":
-        path = export(load(workdir, config=config), output or workdir / "export")
+        detector = load(workdir, config=config)
+        path = export(detector, output or workdir / "export", file_format or FORMATS[0])
         _log.info("exported: %s", path)
     else:
         with folder_lock(workdir, mode):
@@ -171,11 +176,12 @@ def _define_flags() -> None:
     flags.DEFINE_string("images", None, "What --mode score inspects: an image or a folder of them.")
     flags.DEFINE_string("output", None, "Takes the results of --mode score or --mode export.")
     flags.DEFINE_enum("mode", MODES[0], MODES, "What to do.")
+    flags.DEFINE_enum("format", None, FORMATS, f"What --mode export writes; {FORMATS[0]} if unset.")
 
 
 def _print_help() -> None:
     """All flags, whichever program was started: absl lists those of the main module alone."""
-    for name in ("config", "workdir", "mode", "images", "output"):
+    for name in ("config", "workdir", "mode", "images", "output", "format"):
         flags.FLAGS.register_key_flag_for_module("semad", flags.FLAGS[name])
     print(f"{__doc__}\n{flags.FLAGS.module_help('semad')}")
 
@@ -208,4 +214,4 @@ def main(ledger: Path | None = None) -> None:
         if config is None:
             raise UserError("--config is missing; give a file, like configs/bigan.py:small")
         images, output = (expanded(f"--{name}", given[name].value) for name in ("images", "output"))
-        run(given.mode, workdir, config, images, output, ledger)
+        run(given.mode, workdir, config, images, output, ledger, given["format"].value)
