@@ -21,6 +21,7 @@ from semad.scoring.batched import ensemble, make_scorer
 from semad.scoring.items import score_items
 from semad.scoring.maps import MapTiling
 from semad.scoring.thresholds import conformal
+from semad.types import CELL
 from semad.utils import backend
 from semad.utils.files import check_replaceable, new_folder, write_bytes, write_text
 from semad.utils.locks import folder_lock
@@ -106,7 +107,7 @@ def _tiling(detector: Detector) -> MapTiling:
     usual = backend.plan().latents_together if method.searches else backend.CPU.score_chunk
     sides = np.array([image.shape[:2] for image in detector.normal_.images])
     tiling = asked._replace(chunk=score.chunk or usual).fit(*map(int, sides.min(axis=0)))
-    if tiling.patch_size < asked.window:
+    if tiling.patch_size < asked.window // CELL * CELL:
         _log.warning(
             "the export maps by windows of %d pixels, which fit into the smallest training image, "
             "not of %d; larger images are mapped as with --config.score.window=%d",

@@ -1,0 +1,126 @@
+"""Compares what a trained run exports with semad itself: maps, verdicts and times.
+
+python experiments/exports.py runs/bigan runs/recommended --output experiments/results/exports.json
+
+Each run is exported to ONNX and StableHLO, and `score.py` of either export scores 40 images of
+nanofibres that training did not see. Prints a table.
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import semad
+from semad.commandline import one_line_errors
+from semad.config.settings import with_values
+from semad.data import sources
+from semad.errors import UserError
+from semad.inference import score
+from semad.inference.detector import Detector
+from semad.inference.export import FORMATS, export
+
+COLUMNS = (
+    *("system", "format", "largest difference", "largest value", "equal verdicts"),
+    *("anomalous", "seconds per image", "semad's"),
+)
+
+
+def compare(workdir: Path) -> list[dict[str, Any]]:
+    """A row for each format that the system can be written in."""
+    detector = semad.load(workdir)
+    changes = {"data.name": "nanofibres", "data.test_images": 40, "data.seed": 1}
+    images = sources.load(with_values(detector.settings_, changes).data).test
+    maps, seconds = _timed(detector.anomaly_map, images)
+    scores = np.array([detector.score_map(values) for values in maps])
+    rows = []
+    for file_format in FORMATS:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                export(detector, Path(folder) / "export", file_format)
+            except UserError as error:
+                print(error)
+                continue
+            row = _row(detector, Path(folder) / "export", images, maps, scores)
+        rows.append(row | {"semad_seconds": seconds})
+    return rows
+
+
+def _row(
+    detector: Detector,
+    folder: Path,
+    images: Sequence[np.ndarray],
+    maps: Sequence[np.ndarray],
+    scores: np.ndarray,
+) -> dict[str, Any]:
+    model, patches = score.load(folder)
+    found, seconds = _timed(lambda image: score.anomaly_map(image, model, patches), images)
+    pairs = zip(found, maps, strict=True)
+    theirs = np.array([score.image_score(values, model) for values in found])
+    ours = scores > detector.thresholds_.image
+    verdicts = theirs > model["thresholds"]["image"]
+    return {
+        "system": model["system"],
+        "format": model["format"],
+        "images": len(images),
+        "difference": max(float(np.abs(a - b).max()) for a, b in pairs),
+        "largest": max(float(np.abs(values).max()) for values in maps),
+        "equal_verdicts": int((verdicts == ours).sum()),
+        "anomalous": int(ours.sum()),
+        "seconds": seconds,
+        "versions": model["versions"],
+    }
+
+
+def _timed(
+    function: Callable[[np.ndarray], np.ndarray], images: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], float]:
+    """The maps of images, and the seconds per image after the first, which compiles."""
+    made = [function(images[0])]
+    start = time.perf_counter()
+    made += [function(image) for image in images[1:]]
+    return made, (time.perf_counter() - start) / (len(images) - 1)
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "| --- " * len(COLUMNS) + "|"]
+    for row in rows:
+        cells = (
+            row["system"],
+            row["format"],
+            f"{row['difference']:.1e}",
+            f"{row['largest']:.3g}",
+            f"{row['equal_verdicts']} of {row['images']}",
+            str(row["anomalous"]),
+            f"{row['seconds']:.2g}",
+            f"{row['semad_seconds']:.2g}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Compares the runs of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workdirs", nargs="+", type=Path, help="trained runs")
+    parser.add_argument("--output", type=Path, help="takes the rows as JSON")
+    arguments = parser.parse_args()
+    logging.getLogger("semad").setLevel(logging.ERROR)
+    rows = []
+    with one_line_errors():
+        for workdir in arguments.workdirs:
+            rows += compare(workdir)
+            if arguments.output:
+                arguments.output.write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
