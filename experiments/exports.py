@@ -1,9 +1,10 @@
 """Compares what a trained run exports with semad itself: maps, verdicts and times.
 
-python experiments/exports.py runs/bigan runs/recommended --output experiments/results/exports.json
+python experiments/exports.py runs/recommended runs/bigan
 
 Each run is exported to ONNX and StableHLO, and `score.py` of either export scores 40 images of
-nanofibres that training did not see. Prints a table.
+nanofibres that training did not see. experiments/results/exports.json takes the results of all
+runs together; `python experiments/results.py table` makes the table of docs/python.md of it.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paths import RESULTS
 
 import semad
 from semad.commandline import one_line_errors
@@ -26,9 +28,10 @@ from semad.inference import score
 from semad.inference.detector import Detector
 from semad.inference.export import FORMATS, export
 
+FILE = RESULTS / "exports.json"
 COLUMNS = (
-    *("system", "format", "largest difference", "largest value", "equal verdicts"),
-    *("anomalous", "seconds per image", "semad's"),
+    *("system", "format", "largest difference", "over the largest value", "equal verdicts"),
+    *("of them anomalous", "seconds per image", "semad's"),
 )
 
 
@@ -88,38 +91,33 @@ def _timed(
     return made, (time.perf_counter() - start) / (len(images) - 1)
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows in Markdown."""
+def table() -> str:
+    """The recorded results in Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "| --- " * len(COLUMNS) + "|"]
-    for row in rows:
+    for row in json.loads(FILE.read_text()):
         cells = (
             row["system"],
             row["format"],
             f"{row['difference']:.1e}",
-            f"{row['largest']:.3g}",
+            f"{row['difference'] / row['largest']:.1e}",
             f"{row['equal_verdicts']} of {row['images']}",
             str(row["anomalous"]),
             f"{row['seconds']:.2g}",
             f"{row['semad_seconds']:.2g}",
         )
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Compares the runs of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workdirs", nargs="+", type=Path, help="trained runs")
-    parser.add_argument("--output", type=Path, help="takes the rows as JSON")
     arguments = parser.parse_args()
     logging.getLogger("semad").setLevel(logging.ERROR)
-    rows = []
     with one_line_errors():
-        for workdir in arguments.workdirs:
-            rows += compare(workdir)
-            if arguments.output:
-                arguments.output.write_text(json.dumps(rows, indent=1) + "\n")
-    print(table(rows))
+        rows = [row for workdir in arguments.workdirs for row in compare(workdir)]
+        FILE.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

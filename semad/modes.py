@@ -63,7 +63,7 @@ def run(
       images: to inspect, a file or a folder; `score` only.
       output: takes the results of `score` and `export`.
       ledger: see `semad.pipeline.train_and_evaluate`.
-      file_format: of `export`: one of `semad.inference.export.FORMATS`, of which the first is usual.
+      file_format: of `export`: one of `semad.inference.export.FORMATS`; None is the first.
 
     Raises:
       UserError: for everything a user can cause.

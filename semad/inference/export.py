@@ -1,4 +1,4 @@
-"""`--mode export`: what makes maps and verdicts, as files that need JAX or onnxruntime, not semad."""
+"""`--mode export`: what makes maps and verdicts, in files that JAX or onnxruntime runs alone."""
 
 import datetime
 import json
@@ -34,8 +34,8 @@ PLATFORMS = ("cpu", "cuda")
 ABOUT = "model.json"
 SCRIPT = "score.py"
 _PROMISE = (
-    "jax.export promises that a jaxlib built up to 6 months after jaxlib {jaxlib}, or up to 3 weeks "
-    "before it, reads this artefact; count from the release of that jaxlib, not from the export"
+    "by jaxlib {jaxlib}, and as jax.export promises by each built up to 6 months after it or up to "
+    "3 weeks before it; count from that release, not from the export"
 )
 
 
@@ -103,8 +103,9 @@ def _tiling(detector: Detector) -> MapTiling:
     Detectors map small images by windows of another size; the artefact knows a single one: that of
     the smallest training image.
     """
-    score, asked, method = detector.settings_.score, detector.system_.scoring.tiling, detector.method_
-    usual = backend.plan().latents_together if method.searches else backend.CPU.score_chunk
+    score, asked = detector.settings_.score, detector.system_.scoring.tiling
+    searches = detector.method_.searches
+    usual = backend.plan().latents_together if searches else backend.CPU.score_chunk
     sides = np.array([image.shape[:2] for image in detector.normal_.images])
     tiling = asked._replace(chunk=score.chunk or usual).fit(*map(int, sides.min(axis=0)))
     if tiling.patch_size < asked.window // CELL * CELL:

@@ -141,7 +141,7 @@ def _walk(
 
     def read(atom: Any) -> Value:
         if isinstance(atom, core.Literal):
-            return np.asarray(atom.val, atom.aval.dtype)
+            return np.asarray(atom.val, cast(Any, atom.aval).dtype)
         return values[atom]
 
     for equation in jaxpr.eqns:
@@ -198,7 +198,7 @@ def _reshape(graph: Graph, equation: Any, given: Sequence[Value]) -> str:
     return _reshaped(graph, given[0], equation.outvars[0].aval.shape)
 
 
-def _reshaped(graph: Graph, value: Value | str, shape: Sequence[int]) -> str:
+def _reshaped(graph: Graph, value: Value | str, shape: Sequence[int] | np.ndarray) -> str:
     return cast(str, graph.add("Reshape", value, _integers(shape)))
 
 

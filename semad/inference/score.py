@@ -1,9 +1,9 @@
 """Scores images by the model in this folder: `python score.py image.png ... [--maps folder]`.
 
-Needs NumPy, SciPy, Pillow and onnxruntime (JAX for score.stablehlo); semad is not needed. Prints the
-score and the verdict of each file, and with --maps writes its map, float32 (H, W), as .npy. Files
-are PNG, TIFF or whatever Pillow reads, or .npy; uint8 or uint16 of the full range, without a data
-bar. `anomaly_map` and `image_score` can be imported.
+Needs NumPy, SciPy, Pillow, and onnxruntime or, for score.stablehlo, JAX; semad is not needed. It
+prints the score and the verdict of each file, and with --maps writes its map, float32 (H, W), as
+.npy. Files are .npy, PNG, TIFF or what else Pillow reads: uint8 or uint16 of the full range,
+without a data bar. `load`, `anomaly_map` and `image_score` can be imported.
 """
 
 import argparse

@@ -95,7 +95,12 @@ def test_only_what_an_output_needs_of_the_input_is_a_node():
     [
         (lambda x: jnp.sort(x), "primitive sort"),
         (lambda x: lax.pad(x, 0.0, ((0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0))), "pad between"),
-        (lambda x: lax.conv_general_dilated(x, x[0, ..., None], (1, 1), "SAME", dimension_numbers=NHWC), "convolution"),
+        (
+            lambda x: lax.conv_general_dilated(
+                x, x[0, ..., None], (1, 1), "SAME", dimension_numbers=NHWC
+            ),
+            "convolution",
+        ),
     ],
 )
 def test_what_cannot_be_translated_is_said(function, says):
