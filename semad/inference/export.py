@@ -136,20 +136,20 @@ def _stablehlo(detector: Detector, example: jax.ShapeDtypeStruct) -> tuple[bytes
 
 def _onnx(detector: Detector, example: jax.ShapeDtypeStruct) -> tuple[bytes, dict[str, Any]]:
     try:
-        from semad.inference import onnx_graph
+        from semad.inference import jax_to_onnx, onnx_graph
     except ImportError as error:
         raise UserError(
             f"--format=onnx needs the package {error.name}; pip install 'semad[onnx]'"
         ) from error
     with backend.native_convolutions():
-        model = onnx_graph.to_onnx(scoring_function(detector), example, "patches")
+        content = jax_to_onnx.to_onnx(scoring_function(detector), example, "patches")
     about = {
         "patches_fixed": True,
         "opset": onnx_graph.OPSET,
         "ir_version": onnx_graph.IR_VERSION,
         "readable": "by every runtime that reads this opset and IR version; no end is set",
     }
-    return model.SerializeToString(), about
+    return content, about
 
 
 def _describe(detector: Detector, tiling: MapTiling) -> dict[str, Any]:

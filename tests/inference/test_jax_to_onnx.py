@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from jax import lax
 
 from semad.errors import UserError
-from semad.inference.onnx_graph import to_onnx
+from semad.inference.jax_to_onnx import to_onnx
 from semad.run.state import init_population
 from semad.run.system import build
 from semad.scoring.batched import ScoringState, make_scorer
@@ -21,9 +22,11 @@ NHWC = ("NHWC", "HWIO", "NHWC")
 def run(function, value):
     """The outputs of the graph by name, and the graph."""
     model = to_onnx(function, jax.ShapeDtypeStruct(value.shape, value.dtype), "x")
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = onnxruntime.InferenceSession(model)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"x": value}), strict=True)), model.graph
+    return dict(zip(names, session.run(names, {"x": value}), strict=True)), onnx.load_from_string(
+        model
+    ).graph
 
 
 def kernel(*shape):
