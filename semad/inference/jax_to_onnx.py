@@ -69,6 +69,9 @@ def _results(graph: Graph, equation: Any, given: Sequence[Value]) -> Sequence[Va
     primitive, params = equation.primitive, equation.params
     if primitive.name in _CALLS:
         inner = params["jaxpr" if "jaxpr" in params else "call_jaxpr"]
+        if _is_leaky_relu(equation, inner, given):
+            name = graph.add("LeakyRelu", given[0], alpha=float(np.asarray(given[1])))
+            return [Tensor(name, given[0].shape)]
         return _walk(graph, inner.jaxpr, inner.consts, given)
     if not any(isinstance(value, Tensor) for value in given):
         known = primitive.bind(*given, **params)
@@ -81,3 +84,13 @@ def _results(graph: Graph, equation: Any, given: Sequence[Value]) -> Sequence[Va
         Tensor(name, variable.aval.shape)
         for name, variable in zip(names, equation.outvars, strict=True)
     ]
+
+
+def _is_leaky_relu(equation: Any, inner: core.ClosedJaxpr, given: Sequence[Value]) -> bool:
+    """Whether a call is jax.nn's: its choice, as such, would take half of onnxruntime's time."""
+    if equation.params.get("name") != "leaky_relu" or len(given) != 2:
+        return False
+    if not isinstance(given[0], Tensor) or isinstance(given[1], Tensor):
+        return False
+    (known,) = jax.make_jaxpr(jax.nn.leaky_relu)(*inner.in_avals).eqns
+    return str(known.params["jaxpr"]) == str(inner)

@@ -169,15 +169,18 @@ def _window_sum(graph: Graph, equation: Any, given: Sequence[Value]) -> str:
 RULES: dict[str, Rule] = {
     name: _node(operator)
     for name, operator in {
-        **{"abs": "Abs", "add": "Add", "div": "Div", "eq": "Equal", "exp": "Exp"},
-        **{"ge": "GreaterOrEqual", "gt": "Greater", "le": "LessOrEqual", "log": "Log"},
-        **{"logistic": "Sigmoid", "lt": "Less", "max": "Max", "min": "Min", "mul": "Mul"},
-        **{"neg": "Neg", "sign": "Sign", "sqrt": "Sqrt"},
-        **{"stop_gradient": "Identity", "sub": "Sub", "tanh": "Tanh"},
+        **{"abs": "Abs", "add": "Add", "ceil": "Ceil", "cos": "Cos", "div": "Div", "eq": "Equal"},
+        **{"erf": "Erf", "exp": "Exp", "floor": "Floor", "ge": "GreaterOrEqual", "gt": "Greater"},
+        **{"le": "LessOrEqual", "log": "Log", "logistic": "Sigmoid", "lt": "Less", "max": "Max"},
+        **{"min": "Min", "mul": "Mul", "neg": "Neg", "pow": "Pow", "sign": "Sign", "sin": "Sin"},
+        **{"sqrt": "Sqrt", "stop_gradient": "Identity", "sub": "Sub", "tanh": "Tanh"},
     }.items()
 } | {
     "and": _logical("And"),
     "broadcast_in_dim": _broadcast,
+    "clamp": lambda graph, equation, given: graph.add(
+        "Min", graph.add("Max", given[0], given[1]), given[2]
+    ),
     "concatenate": lambda graph, equation, given: graph.add(
         "Concat", *given, axis=equation.params["dimension"]
     ),
@@ -186,6 +189,9 @@ RULES: dict[str, Rule] = {
         given[0], equation.params["new_dtype"]
     ),
     "dot_general": _dot,
+    "integer_pow": lambda graph, equation, given: graph.add(
+        "Pow", given[0], np.float32(equation.params["y"])
+    ),
     "is_finite": lambda graph, equation, given: graph.add(
         "Not", graph.add("Or", graph.add("IsNaN", *given), graph.add("IsInf", *given))
     ),

@@ -24,9 +24,8 @@ def run(function, value):
     model = to_onnx(function, jax.ShapeDtypeStruct(value.shape, value.dtype), "x")
     session = onnxruntime.InferenceSession(model)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"x": value}), strict=True)), onnx.load_from_string(
-        model
-    ).graph
+    found = dict(zip(names, session.run(names, {"x": value}), strict=True))
+    return found, onnx.load_from_string(model).graph
 
 
 def kernel(*shape):
@@ -38,7 +37,9 @@ FUNCTIONS = {
     "elementwise": lambda x: jnp.exp(-jnp.abs(x)) * jnp.tanh(x) + jnp.sign(x) / (1 + x * x) - x,
     "roots": lambda x: jnp.sqrt(jnp.abs(x)) + lax.rsqrt(1 + jnp.square(x)),
     "logarithms": lambda x: jnp.log(2 + jnp.abs(x)) + jnp.log1p(jnp.abs(x)) + jax.nn.sigmoid(x),
-    "bounds": lambda x: jnp.clip(x, -0.5, 0.5) + lax.stop_gradient(x),
+    "powers": lambda x: x**3 + jnp.abs(x) ** 0.7 + lax.integer_pow(2 + jnp.abs(x), -2),
+    "waves": lambda x: jnp.sin(x) + jnp.cos(x) * jnp.floor(x) + jnp.ceil(x) + lax.erf(x),
+    "bounds": lambda x: jnp.clip(x, -0.5, 0.5) + lax.stop_gradient(lax.clamp(-0.1, x, 0.2)),
     "choices": lambda x: jnp.where((x > 0) & (x <= 1) | (x < -1), x, 2 * x),
     "comparisons": lambda x: (
         ((x >= x[:1]) & ~(x == x[:1])).astype(jnp.float32) + (x != x[1:]).astype(jnp.float32)
@@ -80,6 +81,19 @@ def test_a_function_gives_the_same(name):
     np.testing.assert_allclose(found["y"], expected, rtol=1e-5, atol=1e-5)
 
 
+def test_a_leaky_relu_is_one_node_and_what_is_called_so_is_not():
+    found, graph = run(lambda x: {"y": jax.nn.leaky_relu(x, 0.25)}, X)
+    assert [node.op_type for node in graph.node] == ["LeakyRelu", "Identity"]
+    np.testing.assert_array_equal(found["y"], np.where(X >= 0, X, X / 4))
+
+    @jax.jit
+    def leaky_relu(x, slope):
+        return x * slope
+
+    found, _ = run(lambda x: {"y": leaky_relu(x, 0.25)}, X)
+    np.testing.assert_array_equal(found["y"], X / 4)
+
+
 def test_only_what_an_output_needs_of_the_input_is_a_node():
     def function(x):
         jnp.tanh(x)
@@ -97,6 +111,7 @@ def test_only_what_an_output_needs_of_the_input_is_a_node():
     ("function", "says"),
     [
         (lambda x: jnp.sort(x), "primitive sort"),
+        (lambda x: x.astype(jnp.int32) & 3, "bits of integers"),
         (lambda x: lax.pad(x, 0.0, ((0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0))), "pad between"),
         (
             lambda x: lax.conv_general_dilated(
