@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from semad.data import sources
 from semad.data.patches import tile_items
 from semad.errors import UserError
 from semad.inference import score
-from semad.inference.export import FORMATS, export
+from semad.inference.export import FORMATS, _tiling, export
+from semad.run.system import build
 from semad.scoring.batched import make_scorer
 from semad.scoring.image_scores import fitted
 from semad.scoring.items import cut_items
@@ -163,6 +165,24 @@ def test_small_items_are_padded_as_training_images_were(tmp_path):
         with pytest.raises(UserError, match=r"needs the package onnx; pip install 'semad\[onnx\]'"):
             export(detector, tmp_path / "b", "onnx")
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(("window", "side", "size", "warns"), [(64, 70, 64, 0), (96, 72, 64, 1)])
+def test_windows_have_one_size_and_larger_ones_are_mentioned(window, side, size, warns, caplog):
+    system = build(tiny.config("inpainting", score__window=window, score__chunk=64))
+    images = [np.zeros((shape, 90, 1), np.uint8) for shape in (80, side)]
+    detector = SimpleNamespace(
+        settings_=system.settings,
+        system_=system,
+        method_=system.method,
+        normal_=SimpleNamespace(images=images),
+    )
+    with caplog.at_level("WARNING", "semad"):
+        tiling = _tiling(detector)
+    assert (tiling.patch_size, tiling.stride, tiling.chunk) == (size, size * 3 // 4, 4)
+    said = [record.message for record in caplog.records]
+    assert len(said) == warns
+    assert all("--config.score.window=64" in message for message in said)
 
 
 @pytest.mark.parametrize("area", [1, 5, 20, 10_000])

@@ -142,7 +142,9 @@ def test_every_system_that_scores_in_one_pass(name):
 
     patches = np.random.default_rng(0).random((3, 16, 16, 1), np.float32)
     with backend.native_convolutions():
-        found, _ = run(score, patches)
+        found, graph = run(score, patches)
+    assert "Conv" in {node.op_type for node in graph.node}  # not sums of products
+    assert backend.convolution(1.0, looped=False) == "matmul"  # elsewhere
     expected = make_scorer(system.method, maps=True)(
         ScoringState(state.ema, scalars, jax.random.key(3)), patches
     )
