@@ -38,6 +38,8 @@ TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
 TEST = [
     "hypothesis>=6.170,<7",
     "mypy>=2.3,<3",
+    "onnx>=1.23,<2",
+    "onnxruntime>=1.32,<2",
     "playwright>=1.65,<2",  # reports are opened in Chromium, where there is one
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ablation_tables
+import exports
 import fault_table
 import reproduction
 import rival_tables
@@ -90,6 +91,7 @@ def pages() -> dict[Path, str]:
         },
         "search.md": {"searches": f"\n{search_curves.table()}"},
         "reliability.md": {"faults": f"\n{fault_table.table()}"},
+        "python.md": {"exports": f"\n{exports.table()}"},
     }
     whole = INTRODUCTION + tables.details(results)
     if ablations := ablation_tables.details():

@@ -25,6 +25,7 @@ from semad.utils.paths import expanded
 _log = logging.getLogger("semad")
 
 MODES = ("train_and_evaluate", "train", "evaluate", "score", "export")
+FORMATS = ("stablehlo", "onnx")
 
 _ABOUT = """semad: trains, evaluates and uses a detector in a workdir.
 
@@ -49,6 +50,7 @@ class Command(NamedTuple):
       config: the run's config with overrides.
       images: to inspect, a file or a folder; None unless given.
       output: takes the results of some modes; None unless given.
+      file_format: of `export`, one of `FORMATS`; None unless given.
     """
 
     mode: str
@@ -56,6 +58,7 @@ class Command(NamedTuple):
     config: ml_collections.ConfigDict
     images: Path | None
     output: Path | None
+    file_format: str | None
 
 
 def read(argv: Sequence[str]) -> Command | None:
@@ -80,7 +83,8 @@ def read(argv: Sequence[str]) -> Command | None:
     if given.config is None:
         raise UserError("--config is missing; give a name or a file, like bigan:small")
     images, output = (expanded(f"--{name}", given[name].value) for name in ("images", "output"))
-    return Command(given.mode, workdir, given.config, images, output)
+    file_format = given["format"].value
+    return Command(given.mode, workdir, given.config, images, output, file_format)
 
 
 def _define_flags() -> None:
@@ -92,11 +96,12 @@ def _define_flags() -> None:
     flags.DEFINE_string("images", None, "What --mode score inspects: an image or a folder of them.")
     flags.DEFINE_string("output", None, "Takes the results of --mode score or --mode export.")
     flags.DEFINE_enum("mode", MODES[0], MODES, "What to do.")
+    flags.DEFINE_enum("format", None, FORMATS, f"What --mode export writes; {FORMATS[0]} if unset.")
 
 
 def _print_help() -> None:
     """All flags, whichever program was started: absl lists those of the main module alone."""
-    for name in ("config", "workdir", "mode", "images", "output"):
+    for name in ("config", "workdir", "mode", "images", "output", "format"):
         flags.FLAGS.register_key_flag_for_module("semad", flags.FLAGS[name])
     about = _ABOUT.format(names=", ".join(config_names()))
     print(f"{about}\n{flags.FLAGS.module_help('semad')}")

@@ -9,6 +9,7 @@ import jax
 import ml_collections
 
 from semad import pipeline
+from semad.commandline import FORMATS
 from semad.config import files
 from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check
@@ -34,6 +35,7 @@ def run(
     config: ml_collections.ConfigDict,
     images: Path | None = None,
     output: Path | None = None,
+    file_format: str | None = None,
     ledger: Path | None = None,
 ) -> None:
     """Trains, evaluates, inspects new images, or exports.
@@ -44,12 +46,15 @@ def run(
       config: the run's config with overrides.
       images: to inspect, a file or a folder; `score` only.
       output: takes the results of `score` and `export`.
+      file_format: of `export`: one of `semad.commandline.FORMATS`; None is the first.
       ledger: see `semad.pipeline.train_and_evaluate`.
 
     Raises:
       UserError: for everything a user can cause.
     """
     _check_paths(mode, images, output)
+    if mode != "export" and file_format is not None:
+        raise UserError("--format is for --mode export")
     _log.info("%s on %s", mode, _devices())
     if mode in _RESTORING:
         files.load(workdir)  # raises where there is no run
@@ -58,7 +63,8 @@ def run(
         assert images is not None and output is not None  # see `_check_paths`
         _inspect(load(workdir, config=config), images, output)
     elif mode == "export":
-        path = export(load(workdir, config=config), output or workdir / "export")
+        detector = load(workdir, config=config)
+        path = export(detector, output or workdir / "export", file_format or FORMATS[0])
         _log.info("exported: %s", path)
     else:
         with folder_lock(workdir, mode):

@@ -146,10 +146,15 @@ def test_new_images_from_the_workdir_alone(main, workdir, tmp_path):
 def test_an_export_from_the_workdir_alone(main, workdir, tmp_path):
     done = main("--workdir", workdir, "--mode", "export", "--output", tmp_path / "exported")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "exported").iterdir()} == {
-        "score.stablehlo",
-        "model.json",
-    }
+    names = {path.name for path in (tmp_path / "exported").iterdir()}
+    assert names == {"score.stablehlo", "model.json", "score.py"}
+    call = ("--workdir", workdir, "--mode", "export", "--output", tmp_path / "onnx")
+    done = main(*call, "--format", "onnx")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "onnx/score.onnx").is_file()
+    assert "should be one of <stablehlo|onnx>" in complaint(main(*call, "--format=tflite"))
+    misplaced = main("--workdir", workdir, "--mode", "evaluate", "--format=onnx")
+    assert "--format is for --mode export" in complaint(misplaced)
     taken = main("--workdir", workdir, "--mode", "export", "--output", workdir)
     assert "holds something else" in complaint(taken)
 

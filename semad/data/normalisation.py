@@ -21,7 +21,9 @@ _LEVELS = 255.0
 
 
 def _share(pixels: jax.Array) -> jax.Array:
-    """Of the dtype's range: [0, 1]."""
+    """Of the dtype's range: [0, 1]; floating-point pixels are such shares already."""
+    if jnp.issubdtype(pixels.dtype, jnp.floating):
+        return pixels
     return pixels.astype(jnp.float32) * (1.0 / jnp.iinfo(pixels.dtype).max)
 
 
@@ -52,7 +54,7 @@ def normalise(pixels: jax.Array | np.ndarray, how: str) -> jax.Array:
     """Patches as the networks see them.
 
     Args:
-      pixels: (..., P, P, C), uint8 or uint16.
+      pixels: (..., P, P, C), uint8, uint16, or float32 in [0, 1].
       how: key of `NORMALISATIONS`.
 
     Returns:

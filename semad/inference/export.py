@@ -1,6 +1,8 @@
-"""`--mode export`: the scoring of patches as one file that needs JAX alone, not semad."""
+"""`--mode export`: what makes maps and verdicts, in files that JAX or onnxruntime runs alone."""
 
+import datetime
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,28 +11,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
+from jaxlib.mlir.dialects import stablehlo
 
 from semad.data.patches import tile_items
 from semad.errors import UserError
+from semad.inference import score as script
 from semad.inference.detector import Detector
 from semad.scoring.batched import ensemble, make_scorer
 from semad.scoring.items import score_items
+from semad.scoring.maps import MapTiling
 from semad.scoring.thresholds import conformal
+from semad.types import CELL
 from semad.utils import backend
 from semad.utils.files import check_replaceable, new_folder, write_bytes, write_text
 from semad.utils.locks import folder_lock
 from semad.utils.versions import versions
 
+_log = logging.getLogger(__name__)
+
 PLATFORMS = ("cpu", "cuda")
-ARTEFACT = "score.stablehlo"
 ABOUT = "model.json"
+SCRIPT = "score.py"
+_PROMISE = (
+    "by jaxlib {jaxlib}, and as jax.export promises by each built up to 6 months after it or up to "
+    "3 weeks before it; count from that release, not from the export"
+)
 
 
 def scoring_function(detector: Detector) -> Callable[[jax.Array], dict[str, Any]]:
-    """What is exported: patches, (N, P, P, C) of integers, to `scores` and `map`.
+    """What is exported: patches, (N, P, P, C), as shares of the grey range, to scores and maps.
 
-    `scores` is score name -> float32 (N,); `map`, float32 (N, P, P), what the detector's score says
-    of each pixel.
+    The result holds every score by its name, float32 (N,), and `map`, float32 (N, P, P): what the
+    detector's score says of each pixel.
     """
     scorer = ensemble(make_scorer(detector.method_, maps=True))
     name = detector.system_.scoring.score
@@ -38,80 +50,140 @@ def scoring_function(detector: Detector) -> Callable[[jax.Array], dict[str, Any]
     def score(patches: jax.Array) -> dict[str, Any]:
         scored = scorer(detector.members_, patches)
         values = scored.maps.get(name, scored.scores[name][:, None, None])
-        return {"scores": scored.scores, "map": jnp.broadcast_to(values, patches.shape[:3])}
+        return {**scored.scores, "map": jnp.broadcast_to(values, patches.shape[:3])}
 
     return score
 
 
-def export(detector: Detector, output: Path) -> Path:
-    """Writes `score.stablehlo`, a serialised `jax.export.Exported`, and `model.json` beside it.
+def export(detector: Detector, output: Path, file_format: str = "stablehlo") -> Path:
+    """Writes the artefact, `model.json` beside it, and `score.py`, which makes verdicts of both.
 
-    The function is `scoring_function`'s, the weights inside. N is free; but a system that searches
-    (AnoGAN) takes gradients of one convolution per patch, which JAX exports for a fixed N only:
-    `patches` in `model.json`. It also says how to call it, how a map becomes an image's score
-    (`image`, see `semad.scoring.image_scores`), and the thresholds: `patch` of a patch's score,
-    `pixel`, `core` and `image` of maps blended as `semad.scoring.maps` does.
+    The artefact, `score.stablehlo` (a serialised `jax.export.Exported`) or `score.onnx`, is
+    `scoring_function`, the weights, mirror images and normalisation inside. `model.json` says how
+    to call it, how maps are blended and smoothed and become the scores of images, and the
+    thresholds: `patch` of a patch's score, `pixel`, `core` and `image` of maps.
 
     Args:
       detector: a trained one.
       output: a new folder, or one of an earlier export, which is kept as `<name>.1`.
+      file_format: `stablehlo` or `onnx`.
 
     Returns:
       The folder.
 
     Raises:
-      UserError: when something else stands there, another process writes there, or maps are not
-        made by patches.
+      UserError: when something else stands there, another process writes there, or a system cannot
+        be written in this format.
     """
-    with folder_lock(output, "export"):
-        return _export(detector, output)
-
-
-def _export(detector: Detector, output: Path) -> Path:
-    check_replaceable(output, ABOUT)
-    if detector.method_.convolutional and detector.settings_.score.window:
+    if file_format == "onnx" and detector.method_.searches:
         raise UserError(
-            "the artefact scores patches, but these thresholds are of maps made by windows of "
-            f"{detector.settings_.score.window} pixels; add --config.score.window=0"
+            f"{detector.method_.name} searches for a latent of each patch, by gradients in a loop "
+            "that ONNX has not; use --format=stablehlo"
         )
-    settings, size = detector.settings_, detector.settings_.data.patch_size
-    dtype = detector.normal_.images[0].dtype
-    searches = detector.method_.searches
-    fixed = settings.score.chunk or backend.plan().latents_together if searches else None
-    (count,) = (fixed,) if searches else jax_export.symbolic_shape("n")
-    patches = jax.ShapeDtypeStruct((count, size, size, settings.data.channels), dtype)
-    exported = jax_export.export(jax.jit(scoring_function(detector)), platforms=PLATFORMS)(patches)
-    about = {
-        "system": settings.method,
-        "score": detector.system_.scoring.score,
-        "patches": fixed,  # per call; null is any number
-        "patch_size": size,
-        "channels": settings.data.channels,
-        "dtype": str(dtype),
-        "value_range": [0, int(np.iinfo(dtype).max)],
-        "normalisation": detector.method_.normalisation,  # inside the artefact, for the record
-        "platforms": PLATFORMS,
-        "map": {name: getattr(settings.score, name) for name in ("stride", "smoothing")},
-        "image": detector.scorer_._asdict(),
-        "thresholds": {"patch": _patch_threshold(detector)} | detector.thresholds_._asdict(),
-        "calibration": detector.calibration_,
-        "versions": versions(),
-    }
-    with new_folder(output) as folder:
-        write_bytes(folder / ARTEFACT, lambda file: file.write(exported.serialize()))
-        write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+    with folder_lock(output, "export"):
+        check_replaceable(output, ABOUT)
+        tiling = _tiling(detector)
+        size, channels = tiling.patch_size, detector.settings_.data.channels
+        example = jax.ShapeDtypeStruct((tiling.chunk, size, size, channels), jnp.float32)
+        write = {"stablehlo": _stablehlo, "onnx": _onnx}[file_format]
+        content, about_format = write(detector, example)
+        about = {"format": file_format, "artefact": f"score.{file_format}"}
+        about |= _describe(detector, tiling) | about_format | {"versions": versions()}
+        with new_folder(output) as folder:
+            write_bytes(folder / about["artefact"], lambda file: file.write(content))
+            write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
+            write_text(folder / SCRIPT, Path(script.__file__).read_text())
     return output
 
 
-def _patch_threshold(detector: Detector) -> float:
-    """Split-conformal, on the held-out normal images' tiles."""
-    settings = detector.settings_
-    size, normal = settings.data.patch_size, detector.normal_.holdout
+def _tiling(detector: Detector) -> MapTiling:
+    """Patches, or windows as patches, of one size for all images, and how many a call takes.
+
+    Detectors map small images by windows of another size; the artefact knows a single one: that of
+    the smallest training image.
+    """
+    score, asked = detector.settings_.score, detector.system_.scoring.tiling
+    searches = detector.method_.searches
+    usual = backend.plan().latents_together if searches else backend.CPU.score_chunk
+    sides = np.array([image.shape[:2] for image in detector.normal_.images])
+    tiling = asked._replace(chunk=score.chunk or usual).fit(*map(int, sides.min(axis=0)))
+    if tiling.patch_size < asked.window // CELL * CELL:
+        _log.warning(
+            "the export maps by windows of %d pixels, which fit into the smallest training image, "
+            "not of %d; larger images are mapped as with --config.score.window=%d",
+            *(tiling.patch_size, asked.window, tiling.patch_size),
+        )
+    return tiling
+
+
+def _stablehlo(detector: Detector, example: jax.ShapeDtypeStruct) -> tuple[bytes, dict[str, Any]]:
+    """The artefact for any number of patches; of a system that searches, which takes gradients of
+    one convolution per patch, for that of the example."""
+    searches = detector.method_.searches
+    count = example.shape[0] if searches else jax_export.symbolic_shape("n")[0]
+    patches = jax.ShapeDtypeStruct((count, *example.shape[1:]), example.dtype)
+    exported = jax_export.export(jax.jit(scoring_function(detector)), platforms=PLATFORMS)(patches)
+    about = {
+        "patches_fixed": searches,
+        "platforms": PLATFORMS,
+        "calling_convention": exported.calling_convention_version,
+        "stablehlo": stablehlo.get_current_version(),
+        "readable": _PROMISE.format(jaxlib=versions()["packages"]["jaxlib"]),
+    }
+    return bytes(exported.serialize()), about
+
+
+def _onnx(detector: Detector, example: jax.ShapeDtypeStruct) -> tuple[bytes, dict[str, Any]]:
+    try:
+        from semad.inference import jax_to_onnx, onnx_graph
+    except ImportError as error:
+        raise UserError(
+            f"--format=onnx needs the package {error.name}; pip install 'semad[onnx]'"
+        ) from error
+    with backend.native_convolutions():
+        content = jax_to_onnx.to_onnx(scoring_function(detector), example, "patches")
+    about = {
+        "patches_fixed": True,
+        "opset": onnx_graph.OPSET,
+        "ir_version": onnx_graph.IR_VERSION,
+        "readable": "by every runtime that reads this opset and IR version; no end is set",
+    }
+    return content, about
+
+
+def _describe(detector: Detector, tiling: MapTiling) -> dict[str, Any]:
+    """All that is beside the artefact, whatever its format."""
+    settings, size = detector.settings_, detector.settings_.data.patch_size
+    return {
+        "system": settings.method,
+        "score": detector.system_.scoring.score,
+        "patches": tiling.chunk,  # per call
+        "patch_size": tiling.patch_size,
+        "channels": settings.data.channels,
+        "dtype": "float32",
+        "value_range": [0, 1],  # grey values as shares of 255 or 65535
+        "items": all(image.shape[:2] == (size, size) for image in detector.normal_.images),
+        "normalisation": detector.method_.normalisation,  # inside the artefact, for the record
+        "map": {"stride": tiling.stride, "smoothing": settings.score.smoothing},
+        "image": detector.scorer_._asdict(),
+        "thresholds": {"patch": _patch_threshold(detector, tiling.patch_size)}
+        | detector.thresholds_._asdict(),
+        "calibration": detector.calibration_,
+        "written": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _patch_threshold(detector: Detector, size: int) -> float | None:
+    """Split-conformal, on the held-out normal images' tiles; None where none of them has one."""
+    settings, normal = detector.settings_, detector.normal_.holdout
+    items = tile_items(normal, size, size)
+    if not len(items):
+        return None
     scored = score_items(
         ensemble(make_scorer(detector.method_)),
         detector.members_,
         normal,
-        tile_items(normal, size, size),
+        items,
         patch_size=size,
         chunk=detector.system_.scoring.chunk,
         label="scoring held-out normal patches",

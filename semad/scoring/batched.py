@@ -53,7 +53,7 @@ ScoringStates = ScoringState | Sequence[ScoringState] | None
 """One member, several for an `ensemble`, or none for a scorer without weights."""
 
 Scorer = Callable[..., PatchScores[jax.Array]]
-"""(member, patches (N, P, P, C) of integers, absent=None) -> PatchScores, compiled for one N.
+"""(member, patches (N, P, P, C), see `normalise`, absent=None) -> PatchScores, compiled for one N.
 
 The member is a `ScoringState`, or a sequence of them for an `ensemble`. `absent`, bool
 (N,), says which patches only fill up the call: what is said of them counts for nothing, and a

@@ -18,6 +18,12 @@ def test_the_whole_range_maps_to_minus_one_and_one():
         np.testing.assert_allclose(values.ravel(), [-1, 1], atol=1e-6)
 
 
+def test_shares_of_the_range_are_normalised_as_the_integers_are():
+    for how in NORMALISATIONS:
+        shares = normalise(PATCHES / np.float32(255), how)
+        np.testing.assert_allclose(shares, normalise(PATCHES, how), rtol=1e-5, atol=1e-5)
+
+
 def test_each_patch_and_channel_is_standardised_by_itself():
     levels = PATCHES.astype(np.float64)
     mean = levels.mean(axis=(1, 2), keepdims=True)

@@ -1,86 +1,202 @@
-"""The exported artefact, called where there is no semad."""
+"""The exported folder, used where there is no semad, and for ONNX no JAX either."""
 
+import csv
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import semad
+from semad.commandline import FORMATS
 from semad.config.settings import resolve
 from semad.data import sources
 from semad.data.patches import tile_items
 from semad.errors import UserError
-from semad.inference.export import export
+from semad.inference import score
+from semad.inference.export import _tiling, export
+from semad.run.system import build
 from semad.scoring.batched import make_scorer
+from semad.scoring.image_scores import fitted
 from semad.scoring.items import cut_items
+from semad.scoring.regions import area_level
 from semad.scoring.thresholds import conformal
 from tests import tiny
 
-# Without semad: an import of it is an error.
-LOAD = """
-import sys
-sys.modules["semad"] = None
-import numpy as np
-from jax import export
-function = export.deserialize(bytearray(open(sys.argv[1], "rb").read()))
-patches = np.load(sys.argv[2])
-found = function.call(patches)
-np.savez(sys.argv[3], map=found["map"], **found["scores"])
+WITHOUT = """
+import runpy, sys
+_, absent, *sys.argv = sys.argv
+for name in absent.split(","):
+    sys.modules[name] = None  # an import of it is an error
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
+ABSENT = {"onnx": "semad,jax", "stablehlo": "semad,onnxruntime"}
+"""What a process lacks that uses a format."""
+
+SYSTEMS = {
+    "autoencoder": {"score__smoothing": 1.5, "score__pooling": "several", "score__min_area": 4},
+    "bigan": {"score__pooling": "tenth", "population__seeds": 2},
+    "anogan": {"score__pooling": "mean"},
+    "dense_discriminator": {"score__flips": True, "data__normalisation": "standardise"},
+    "inpainting": {"score__window": 50, "score__smoothing": 2.0},
+}
+"""Settings of all kinds, each with one system."""
 
 
-@pytest.mark.parametrize(
-    "method", ["autoencoder", "bigan", "anogan", "dense_discriminator", "inpainting"]
-)
-def test_the_artefact_scores_the_same_in_a_process_without_semad(method, tmp_path):
+def trained(method):
+    """A detector, and forty images that it has not seen."""
     settings = {"data__name": "nanofibres", "data__image_size": 72, "data__crops_per_image": 16}
-    config = tiny.config(method, score__window=0, **settings)
+    config = tiny.config(method, score__stride=8, **settings | SYSTEMS[method])
+    config.data.test_images = 4 if method == "anogan" else 40
     source = sources.load(resolve(config).data)
-    detector = semad.Detector(config).fit(source.train)
-    assert export(detector, tmp_path / "a") == tmp_path / "a"
-    count = 16 if method == "anogan" else 5
-    patches = np.stack([image[:16, :16] for image in source.test] * 4)[:count]
-    np.save(tmp_path / "patches.npy", patches)
+    return semad.Detector(config).fit(source.train), source.test
+
+
+@pytest.mark.parametrize("method", SYSTEMS)
+def test_the_script_gives_the_same_maps_and_verdicts(method, tmp_path):
+    detector, images = trained(method)
+    maps = [detector.anomaly_map(image) for image in images]
+    verdicts = (
+        np.array([detector.score_map(values) for values in maps]) > detector.thresholds_.image
+    )
+    for file_format in FORMATS:
+        if file_format == "onnx" and method == "anogan":
+            with pytest.raises(UserError, match="searches .* use --format=stablehlo"):
+                export(detector, tmp_path / "onnx", "onnx")
+            continue
+        folder = export(detector, tmp_path / file_format, file_format)
+        assert {path.name for path in folder.iterdir()} == {
+            f"score.{file_format}", "model.json", "score.py",
+        }  # fmt: skip
+        model, patches = score.load(folder)
+        found = [score.anomaly_map(image, model, patches) for image in images]
+        for values, expected in zip(found, maps, strict=True):
+            np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+        scores = np.array([score.image_score(values, model) for values in found])
+        np.testing.assert_array_equal(scores > model["thresholds"]["image"], verdicts)
+        check_model(model, detector, file_format)
+        check_command(folder, tmp_path / f"{file_format} maps", images[0], maps[0], verdicts[0])
+
+
+def check_model(model, detector, file_format):
+    """What model.json says beside how a map is made."""
+    method = detector.method_.name
+    size = 48 if method == "inpainting" else 16
+    assert (model["patch_size"], model["map"]["stride"]) == (size, 36 if size == 48 else 8)
+    assert model["patches"] == max(1, 16 * 16**2 // size**2)
+    assert model["patches_fixed"] == (file_format == "onnx" or method == "anogan")
+    assert (model["channels"], model["dtype"], model["items"]) == (1, "float32", False)
+    assert model["image"]["pooling"] == detector.scorer_.pooling
+    assert model["thresholds"].keys() == {"patch", "pixel", "image", "core"}
+    assert model["thresholds"]["image"] == detector.thresholds_.image
+    if file_format == "onnx":
+        assert (model["opset"], model["ir_version"]) == (18, 8)
+    else:
+        jaxlib = model["versions"]["packages"]["jaxlib"]
+        assert model["readable"].startswith(f"by jaxlib {jaxlib}, and")
+        assert "up to 6 months after" in model["readable"]
+        assert model["stablehlo"].startswith("1.")
+    if method == "bigan":
+        return  # the scorer below is of one member
+    held, (member,) = detector.normal_.holdout, detector.members_
+    items = tile_items(held, size, size)
+    if not len(items):
+        assert model["thresholds"]["patch"] is None
+        return
+    tiles = cut_items(held, items, size)
+    name = detector.system_.scoring.score
+    parts = [tiles[i : i + 16] for i in range(0, len(tiles), 16)]
+    values = [make_scorer(detector.method_)(member, part).scores[name] for part in parts]
+    assert model["thresholds"]["patch"] == pytest.approx(
+        conformal(np.concatenate(values), 0.05), rel=1e-4
+    )
+
+
+def check_command(folder, maps, image, expected, verdict):
+    """`score.py` as a user calls it, in a process without semad."""
+    picture, deep = folder.parent / "image.png", folder.parent / "deep.npy"
+    Image.fromarray(image[..., 0]).save(picture)
+    np.save(deep, image.astype(np.uint16) * 257)
+    absent = ABSENT[folder.name]
+    arguments = [absent, folder / "score.py", picture, deep, "--maps", maps]
     done = subprocess.run(
-        [sys.executable, "-c", LOAD]
-        + [str(tmp_path / name) for name in ("a/score.stablehlo", "patches.npy", "scores.npz")],
+        [sys.executable, "-c", WITHOUT, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (member,) = detector.members_
-    expected = make_scorer(detector.method_, maps=True)(member, patches).scores
-    about = json.loads((tmp_path / "a/model.json").read_text())
-    with np.load(tmp_path / "scores.npz") as found:
-        assert set(found) == set(expected) | {"map"}
-        for name in expected:
-            np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
-        # A map of one patch needs no blending, so the verdict on it can be had from the file.
-        for values, patch in zip(found["map"], patches, strict=True):
-            np.testing.assert_allclose(values, detector.anomaly_map(patch), rtol=1e-4, atol=1e-5)
-    assert (about["patch_size"], about["channels"], about["dtype"]) == (16, 1, "uint8")
-    assert about["patches"] == (count if method == "anogan" else None)
-    assert about["value_range"] == [0, 255]
-    assert about["thresholds"].keys() == {"patch", "pixel", "image", "core"}
-    assert about["thresholds"]["image"] == detector.thresholds_.image
-    assert about["image"] == detector.scorer_._asdict()
-    held = detector.normal_.holdout
-    tiles = cut_items(held, tile_items(held, 16, 16), 16)
-    assert len(tiles) >= 16
-    scores = np.concatenate(
-        [
-            make_scorer(detector.method_)(member, tiles[i : i + 16]).scores[about["score"]]
-            for i in range(0, len(tiles), 16)
-        ]
-    )
-    assert about["thresholds"]["patch"] == pytest.approx(conformal(scores, 0.05), rel=1e-4)
-    assert about["score"] in expected
-    export(detector, tmp_path / "a")
-    assert (tmp_path / "a.1/model.json").is_file()  # nothing is overwritten
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    for row, path in zip(rows, (picture, deep), strict=True):
+        assert row["file"] == str(path)
+        assert row["verdict"] == ("anomalous" if verdict else "normal")
+        values = np.load(maps / f"{path.name}.npy")
+        np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_small_items_are_padded_as_training_images_were(tmp_path):
+    """And an export never overwrites what is there."""
+    draw = np.random.default_rng(0)
+    items = draw.integers(0, 256, (24, 12, 13), np.uint8)
+    detector = semad.Detector(tiny.config("autoencoder", data__normalisation="auto")).fit(items)
+    for name in ("a", "a"):
+        export(detector, tmp_path / name, "onnx")
+    assert (tmp_path / "a.1/model.json").is_file()
+    model, patches = score.load(tmp_path / "a")
+    assert model["items"]
+    assert model["normalisation"] == "range"
+    for image in (items[0], draw.integers(0, 256, (20, 30), np.uint8)):
+        expected = detector.anomaly_map(image)
+        found = score.anomaly_map(image, model, patches)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(SystemExit, match="1 channels and 16 pixels a side"):
+        score.anomaly_map(draw.integers(0, 256, (10, 30), np.uint8), model, patches)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.json").touch()
     with pytest.raises(UserError, match="something else"):
         export(detector, tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "onnx", None)
+        for name in ("jax_to_onnx", "onnx_graph", "onnx_rules"):
+            patch.delitem(sys.modules, f"semad.inference.{name}")
+            patch.delattr(semad.inference, name)
+        with pytest.raises(UserError, match=r"needs the package onnx; pip install 'semad\[onnx\]'"):
+            export(detector, tmp_path / "b", "onnx")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(("window", "side", "size", "warns"), [(64, 70, 64, 0), (96, 72, 64, 1)])
+def test_windows_have_one_size_and_larger_ones_are_mentioned(window, side, size, warns, caplog):
+    system = build(tiny.config("inpainting", score__window=window, score__chunk=64))
+    images = [np.zeros((shape, 90, 1), np.uint8) for shape in (80, side)]
+    detector = SimpleNamespace(
+        settings_=system.settings,
+        system_=system,
+        method_=system.method,
+        normal_=SimpleNamespace(images=images),
+    )
+    with caplog.at_level("WARNING", "semad"):
+        tiling = _tiling(detector)
+    assert (tiling.patch_size, tiling.stride, tiling.chunk) == (size, size * 3 // 4, 4)
+    said = [record.message for record in caplog.records]
+    assert len(said) == warns
+    assert all("--config.score.window=64" in message for message in said)
+
+
+@pytest.mark.parametrize("area", [1, 5, 20, 10_000])
+def test_the_scores_of_images_are_those_of_semad(area):
+    draw = np.random.default_rng(area)
+    maps = [draw.normal(size=(30, 40)).astype(np.float32).round(1) for _ in range(4)]
+    assert [score.area_level(values, area) for values in maps] == [
+        area_level(values, area) for values in maps
+    ]
+    for pooling in ("max", "tenth", "mean", "several"):
+        scorer = fitted(pooling, area, maps)
+        model = {"image": json.loads(json.dumps(scorer._asdict()))}
+        assert (scorer.scales is None) == (pooling != "several")
+        assert [score.image_score(values, model) for values in maps] == [
+            pytest.approx(scorer(values), rel=1e-6) for values in maps
+        ]

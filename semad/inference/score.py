@@ -1,0 +1,118 @@
+"""Scores images by the model in this folder: `python score.py image.png ... [--maps folder]`.
+
+Needs NumPy, SciPy, Pillow, and onnxruntime or, for score.stablehlo, JAX; semad is not needed. It
+prints the score and the verdict of each file, and with --maps writes its map, float32 (H, W), as
+.npy. Files are .npy, PNG, TIFF or what else Pillow reads: uint8 or uint16 of the full range,
+without a data bar. `load`, `anomaly_map` and `image_score` can be imported.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+Patches = Callable[[np.ndarray], np.ndarray]
+"""float32 (N, P, P, C) in [0, 1] -> the map of each, (N, P, P); N is `patches` of model.json."""
+
+
+def load(folder: Path) -> tuple[dict[str, Any], Patches]:
+    """What model.json says, and the artefact as a function."""
+    model = json.loads((folder / "model.json").read_text())
+    path = folder / model["artefact"]
+    if model["format"] == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return model, lambda patches: session.run(["map"], {"patches": patches})[0]
+    import jax
+
+    exported = jax.export.deserialize(bytearray(path.read_bytes()))
+    function = jax.jit(exported.call)
+    return model, lambda patches: np.asarray(function(patches)["map"])
+
+
+def anomaly_map(image: np.ndarray, model: dict[str, Any], patches: Patches) -> np.ndarray:
+    """Means over overlapping patches, weighted by Hann's window, then smoothed: (H, W).
+
+    Args:
+      image: (H, W) or (H, W, C) with the C of model.json; uint8 or uint16.
+      model, patches: of `load`.
+    """
+    size, stride, count = model["patch_size"], model["map"]["stride"], model["patches"]
+    image = image.reshape(*image.shape[:2], -1)
+    if model["items"] and max(image.shape[:2]) <= size:
+        lacking = [size - length for length in image.shape[:2]]
+        image = np.pad(image, [*((n // 2, n - n // 2) for n in lacking), (0, 0)])
+    if image.shape[2] != model["channels"] or min(image.shape[:2]) < size:
+        raise SystemExit(f"images must have {model['channels']} channels and {size} pixels a side")
+    starts = [
+        sorted({*range(0, length - size + 1, stride), length - size}) for length in image.shape[:2]
+    ]
+    corners = [(top, left) for top in starts[0] for left in starts[1]]
+    ramp = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+    weight = np.outer(ramp, ramp).astype(np.float32)
+    sums, weights = np.zeros((2, *image.shape[:2]), np.float32)
+    for first in range(0, len(corners), count):
+        part = corners[first : first + count]
+        cut = [image[top : top + size, left : left + size] for top, left in part]
+        full = np.stack(cut + cut[-1:] * (count - len(cut)))
+        values = patches(full * np.float32(1 / np.iinfo(image.dtype).max))
+        for (top, left), value in zip(part, values, strict=False):
+            sums[top : top + size, left : left + size] += value * weight
+            weights[top : top + size, left : left + size] += weight
+    return ndimage.gaussian_filter(sums / weights, model["map"]["smoothing"], mode="reflect")
+
+
+def area_level(values: np.ndarray, area: int) -> float:
+    """The highest level that a connected region of `area` pixels of a map reaches as a whole."""
+    levels = np.unique(values)
+    low, high = 0, len(levels)  # the whole image reaches its minimum
+    while high - low > 1:
+        middle = (low + high) // 2
+        labels, _ = ndimage.label(values >= levels[middle], np.ones((3, 3)))
+        reached = np.bincount(labels.ravel())[1:].max() >= area
+        low, high = (middle, high) if reached else (low, middle)
+    return float(levels[low])
+
+
+def image_score(values: np.ndarray, model: dict[str, Any]) -> float:
+    """The score of an image from its map; anomalous above `thresholds.image` of model.json."""
+    about = model["image"]
+    highest = np.sort(values, axis=None)[-max(1, round(0.1 * values.size)) :]
+    levels = {
+        "max": lambda: area_level(values, about["min_area"]),
+        "tenth": lambda: float(highest.mean(dtype=np.float64)),
+        "mean": lambda: float(values.mean(dtype=np.float64)),
+    }
+    if about["scales"] is None:
+        return levels[about["pooling"]]()
+    both = zip((levels["max"](), levels["tenth"]()), *about["scales"], strict=True)
+    return max((level - location) / scale for level, location, scale in both)
+
+
+def main() -> None:
+    """Scores the files of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--maps", type=Path)
+    arguments = parser.parse_args()
+    model, patches = load(Path(__file__).resolve().parent)
+    print("file,score,verdict")
+    for path in arguments.files:
+        image = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path))
+        values = anomaly_map(image, model, patches)
+        score = image_score(values, model)
+        verdict = "anomalous" if score > model["thresholds"]["image"] else "normal"
+        print(f"{path},{score:.6g},{verdict}")
+        if arguments.maps:
+            arguments.maps.mkdir(parents=True, exist_ok=True)
+            np.save(arguments.maps / f"{path.name}.npy", values)
+
+
+if __name__ == "__main__":
+    main()
