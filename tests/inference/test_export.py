@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -24,6 +25,7 @@ from semad.scoring.image_scores import fitted
 from semad.scoring.items import cut_items
 from semad.scoring.regions import area_level
 from semad.scoring.thresholds import conformal
+from semad.utils import backend
 from tests import tiny
 
 WITHOUT = """
@@ -142,8 +144,14 @@ def test_small_items_are_padded_as_training_images_were(tmp_path):
     draw = np.random.default_rng(0)
     items = draw.integers(0, 256, (24, 12, 13), np.uint8)
     detector = semad.Detector(tiny.config("autoencoder", data__normalisation="auto")).fit(items)
-    for name in ("a", "a"):
-        export(detector, tmp_path / name, "onnx")
+    with pytest.MonkeyPatch.context() as patch:
+        in_matmuls = backend.CPU._replace(convolution="matmul", narrow_convolution="matmul")
+        patch.setattr(backend, "CPU", in_matmuls)
+        for name in ("a", "a"):
+            export(detector, tmp_path / name, "onnx")
+        assert backend.convolution(1.0, looped=False) == "matmul"
+    nodes = onnx.load(tmp_path / "a/score.onnx").graph.node
+    assert {"Conv", "ConvTranspose"} <= {node.op_type for node in nodes}
     assert (tmp_path / "a.1/model.json").is_file()
     model, patches = score.load(tmp_path / "a")
     assert model["items"]

@@ -13,7 +13,6 @@ from semad.inference.jax_to_onnx import to_onnx
 from semad.run.state import init_population
 from semad.run.system import build
 from semad.scoring.batched import ScoringState, make_scorer
-from semad.utils import backend
 from tests import tiny
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -141,10 +140,7 @@ def test_every_system_that_scores_in_one_pass(name):
         return {f"map_{name}": values for name, values in scored.maps.items()} | scored.scores
 
     patches = np.random.default_rng(0).random((3, 16, 16, 1), np.float32)
-    with backend.native_convolutions():
-        found, graph = run(score, patches)
-    assert "Conv" in {node.op_type for node in graph.node}  # not sums of products
-    assert backend.convolution(1.0, looped=False) == "matmul"  # elsewhere
+    found, _ = run(score, patches)
     expected = make_scorer(system.method, maps=True)(
         ScoringState(state.ema, scalars, jax.random.key(3)), patches
     )
