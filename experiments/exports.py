@@ -111,14 +111,10 @@ def table() -> str:
             f"{row['difference'] / row['largest']:.1e}",
             f"{row['equal_verdicts']} of {row['images']}",
             str(row["anomalous"]),
-            *(_time(row[key]) for key in ("seconds", "semad_seconds")),
+            *(f"{row[key]:.2g}" for key in ("seconds", "semad_seconds")),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _time(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds:.2g}"
 
 
 def main() -> None:
