@@ -14,8 +14,24 @@ from semad.methods import METHODS
 from tests import tiny
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-NOTEBOOK = json.loads((EXAMPLES / "first_steps.ipynb").read_text())
-CODE = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+NOTEBOOKS = {path.stem: json.loads(path.read_text()) for path in EXAMPLES.glob("*.ipynb")}
+
+
+def code(notebook):
+    """Its cells of code."""
+    return [cell for cell in NOTEBOOKS[notebook]["cells"] if cell["cell_type"] == "code"]
+
+
+def run_notebook(notebook, folder):
+    """Runs its cells in a folder; the names that they define."""
+    plt.switch_backend("Agg")  # figures are made, and shown nowhere
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        names = {"__name__": "__main__"}
+        for cell in code(notebook):
+            exec("".join(cell["source"]), names)
+    plt.close("all")
+    return names
 
 
 def names_of(example):
@@ -25,15 +41,9 @@ def names_of(example):
 
 @pytest.fixture(scope="module")
 def bigan(tmp_path_factory):
-    """The workdir that the notebook leaves."""
-    plt.switch_backend("Agg")  # figures are made, and shown nowhere
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("notebook"))
-        names = {"__name__": "__main__"}
-        for cell in CODE:
-            exec("".join(cell["source"]), names)
-        plt.close("all")
-        return Path(names["WORKDIR"]).resolve()
+    """The workdir that the notebook of first steps leaves."""
+    folder = tmp_path_factory.mktemp("notebook")
+    return folder / run_notebook("first_steps", folder)["WORKDIR"]
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +72,28 @@ def arrays(tmp_path_factory):
     return workdir
 
 
-def test_the_notebook_is_stored_without_outputs():
-    assert NOTEBOOK["nbformat"] == 4
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in CODE)
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_notebooks_are_stored_without_outputs(notebook):
+    assert NOTEBOOKS[notebook]["nbformat"] == 4
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code(notebook))
+
+
+def test_a_folder_becomes_a_report(tmp_path, capsys):
+    """The notebook for a folder of images, then the program on what it trained: nothing is done
+    twice, and both say the same."""
+    names = run_notebook("folder_to_report", tmp_path)
+    shown = {row["file"]: row["verdict"] for row in names["rows"]}
+    assert len(shown) == 4
+    assert set(shown.values()) <= {"normal", "anomalous"}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "found/maps").rglob("*.tif")}
+    assert len(kept) == 4
+    folders = [str(tmp_path / names[name]) for name in ("GOOD", "NEW", "FOUND", "WORKDIR")]
+    names["config"].data.dir = folders[0]
+    capsys.readouterr()
+    rows = names_of("folder_to_report")["main"](*folders, names["config"])
+    assert {row["file"]: row["verdict"] for row in rows} == shown
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    assert f"report: {folders[2]}/report.html" in capsys.readouterr().out
 
 
 def test_what_the_notebook_trains_is_a_run(bigan):
