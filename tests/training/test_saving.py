@@ -176,8 +176,8 @@ def test_a_state_that_a_step_has_taken_is_not_saved(tmp_path, monkeypatch):
     """An error in the middle of a step: its input is gone, and the last checkpoint stays."""
     make, calls = loop.make_program, []
 
-    def failing(step, count):
-        program = make(step, count)
+    def failing(*of_program):
+        program = make(*of_program)
 
         def call(state, *arguments):
             calls.append(1)
