@@ -220,7 +220,7 @@ def _items_row(dataset: str, system: str, runs: list[Result | None], score: str)
         ", ".join(sorted(tested)),
         f"`{score}`",
         f"{mean(done):.3f}" + ("" if len(done) == len(values) else f" (of {len(done)})"),
-        f"{published:.3f}" if published and own else "–",
+        f"{published:.3f}" if published and own and len(done) == len(values) else "–",
         classes,
     ]
 
