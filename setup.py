@@ -34,12 +34,12 @@ REQUIRES = [
 # What jax's own extra takes along: CUDA, cuDNN and NCCL as wheels; of NVIDIA the driver is needed.
 CUDA = ["jax[cuda13]>=0.10.2,<0.13"]
 DOCS = [line for line in (ROOT / "docs/requirements.txt").read_text().splitlines() if line]
+ONNX = ["onnx>=1.23,<2", "onnxruntime>=1.32,<2"]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
 TEST = [
     "hypothesis>=6.170,<7",
     "mypy>=2.3,<3",
-    "onnx>=1.23,<2",
-    "onnxruntime>=1.32,<2",
+    *ONNX,
     "playwright>=1.65,<2",  # reports are opened in Chromium, where there is one
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
@@ -87,7 +87,7 @@ setup(
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
-        "onnx": ["onnx>=1.23,<2", "onnxruntime>=1.32,<2"],  # --mode export --format onnx
+        "onnx": ONNX,  # --mode export --format onnx
         "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmarks/cpu.py
     },
 )
