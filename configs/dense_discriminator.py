@@ -11,6 +11,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.data.patch_size = 64
     config.data.normalisation = "range"
     config.model.bn_epsilon = 1e-5  # Flax's default
+    config.train.teaching_epochs = 0  # set by --mode teach
     config.train.ema_share = 1 / 9  # no game, in which a wide average would hurt
     config.lr.discriminator = 1e-3
     config.lr.generator = 2e-4

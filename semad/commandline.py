@@ -24,7 +24,7 @@ from semad.utils.paths import expanded
 
 _log = logging.getLogger("semad")
 
-MODES = ("train_and_evaluate", "train", "evaluate", "score", "export")
+MODES = ("train_and_evaluate", "train", "evaluate", "score", "teach", "export")
 FORMATS = ("stablehlo", "onnx")
 
 _ABOUT = """semad: trains, evaluates and uses a detector in a workdir.
@@ -32,6 +32,7 @@ _ABOUT = """semad: trains, evaluates and uses a detector in a workdir.
 semad --config bigan:small --workdir runs/bigan
 semad --workdir runs/bigan --mode evaluate
 semad --workdir runs/bigan --mode score --images my_sem_folder --output out
+semad --workdir runs/mine --mode teach --images outlined --output runs/mine_taught
 
 `python -m semad` is the same and, in a clone, `python main.py`. A config is a path to a file, or
 one of these names: {names}.
@@ -93,8 +94,8 @@ def _define_flags() -> None:
     Not on import, so that a script that imports this module may have flags of its own.
     """
     flags.DEFINE_string("workdir", None, "Folder of the run: config, checkpoints, log, results.")
-    flags.DEFINE_string("images", None, "What --mode score inspects: an image or a folder of them.")
-    flags.DEFINE_string("output", None, "Takes the results of --mode score or --mode export.")
+    flags.DEFINE_string("images", None, "What --mode score inspects, or --mode teach learns.")
+    flags.DEFINE_string("output", None, "Takes the results of score, teach or export.")
     flags.DEFINE_enum("mode", MODES[0], MODES, "What to do.")
     flags.DEFINE_enum("format", None, FORMATS, f"What --mode export writes; {FORMATS[0]} if unset.")
 

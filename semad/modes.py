@@ -20,12 +20,15 @@ from semad.inference.records import count, without_verdict
 from semad.reports.render import format_figure
 from semad.reports.run import write_report
 from semad.run.workdir import check_has_checkpoint, restore
+from semad.teaching.effect import in_words
+from semad.teaching.teach import FILE as TEACHING_FILE
+from semad.teaching.teach import teach
 from semad.utils.backend import in_float32
 from semad.utils.locks import folder_lock
 
 _log = logging.getLogger("semad")
 
-_RESTORING = ("evaluate", "score", "export")
+_RESTORING = ("evaluate", "score", "teach", "export")
 
 
 @in_float32
@@ -44,8 +47,8 @@ def run(
       mode: one of `semad.commandline.MODES`.
       workdir: the run's folder; made when training.
       config: the run's config with overrides.
-      images: to inspect, a file or a folder; `score` only.
-      output: takes the results of `score` and `export`.
+      images: to inspect, a file or a folder; or the folder that `teach` learns from.
+      output: takes the results of `score` and `export`, and the run that `teach` makes.
       file_format: of `export`: one of `semad.commandline.FORMATS`; None is the first.
       ledger: see `semad.pipeline.train_and_evaluate`.
 
@@ -62,6 +65,9 @@ def run(
     if mode == "score":
         assert images is not None and output is not None  # see `_check_paths`
         _inspect(load(workdir, config=config), images, output)
+    elif mode == "teach":
+        assert images is not None and output is not None  # see `_check_paths`
+        _teach(workdir, config, images, output)
     elif mode == "export":
         detector = load(workdir, config=config)
         path = export(detector, output or workdir / "export", file_format or FORMATS[0])
@@ -89,14 +95,25 @@ def _devices() -> str:
 
 
 def _check_paths(mode: str, images: Path | None, output: Path | None) -> None:
-    example = "semad --workdir runs/bigan --mode score --images folder --output out"
-    if mode == "score" and (images is None or output is None):
+    examples = {
+        "score": "semad --workdir runs/bigan --mode score --images folder --output out",
+        "teach": "semad --workdir runs/mine --mode teach --images outlined --output runs/taught",
+    }
+    if mode in examples and (images is None or output is None):
         missing = "--images" if images is None else "--output"
-        raise UserError(f"--mode score needs {missing}; for example: {example}")
-    if mode != "score" and images is not None:
-        raise UserError(f"--images is for --mode score; for example: {example}")
-    if mode not in ("score", "export") and output is not None:
+        raise UserError(f"--mode {mode} needs {missing}; for example: {examples[mode]}")
+    if mode not in examples and images is not None:
+        raise UserError(f"--images is for --mode score; for example: {examples['score']}")
+    if mode not in (*examples, "export") and output is not None:
         raise UserError("--output is for --mode score and --mode export; runs write to --workdir")
+
+
+def _teach(workdir: Path, config: ml_collections.ConfigDict, images: Path, output: Path) -> None:
+    made = teach(workdir, config, images, output)["effect"]
+    for line in in_words(made):
+        _log.info("%s", line)
+    _log.info("taught: %s; the figures are in %s", output, output / TEACHING_FILE)
+    _log.info("next: semad --workdir %s --mode score --images folder --output out", output)
 
 
 def _inspect(detector: Detector, images: Path, output: Path) -> None:

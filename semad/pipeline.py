@@ -75,6 +75,8 @@ def prepare_in(workdir: Path, config: ml_collections.ConfigDict, trains: bool = 
         run = prepare(system, source, workdirs.load_normal(workdir))
     for caution in run.source.cautions:
         _log.warning("%s", caution)
+    if trains and any(phase.annotated for phase in run.method.phases):
+        run = run._replace(annotated=workdirs.load_annotated(workdir))
     return run
 
 

@@ -101,6 +101,21 @@ class Nets:
         return call
 
 
+class AnnotatedPatches(NamedTuple):
+    """Patches of images in which a person outlined defects that were missed, and false alarms.
+
+    Attributes:
+      images: (N, P, P, C).
+      defects: (N, P, P), not 0 where a defect was outlined.
+      normal: (N, P, P), not 0 where an outline says that there is none. What no outline covers is
+        unknown.
+    """
+
+    images: jax.Array
+    defects: jax.Array
+    normal: jax.Array
+
+
 class Batch(NamedTuple):
     """What a training step is given.
 
@@ -111,11 +126,13 @@ class Batch(NamedTuple):
       images: (N, P, P, C), normalised (`semad.data.normalisation`).
       z: draws from N(0, I), (N, latent).
       progress: share of the phase's steps done, in [0, 1), a scalar; schedules are made of it.
+      annotated: of a phase that asks for them, normalised as `images`, masks of 0 and 1; else None.
     """
 
     images: jax.Array
     z: jax.Array
     progress: jax.Array
+    annotated: AnnotatedPatches | None = None
 
 
 Loss = Callable[[Nets, Batch, jax.Array, Hparams], tuple[jax.Array, dict[str, jax.Array]]]
@@ -179,12 +196,14 @@ class Phase(NamedTuple):
 
     A net that no update of the phase trains is frozen: losses see it as it is used at test time,
     with its EMA weights and in inference mode. `epochs_key` is the config key of the epochs.
+    `annotated` is how many annotated patches a batch has beside its images.
     """
 
     name: str
     epochs: int
     updates: tuple[Update, ...]
     epochs_key: str = "train.epochs"
+    annotated: int = 0
 
 
 class Method(NamedTuple):

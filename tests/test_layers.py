@@ -29,6 +29,7 @@ LAYERS = (
     "reports",
     "pipeline",
     "inference",
+    "teaching",
     "sweeps",
     "commandline",
     "modes",

@@ -174,6 +174,13 @@ class TrainSettings(Section):
     )
     return_epochs: int = knob(ABSENT, "of the phase `return`", low=0, high=_MOST_STEPS)
     density_epochs: int = knob(ABSENT, "of the phase `density`", low=0, high=_MOST_STEPS)
+    teaching_epochs: int = knob(
+        ABSENT,
+        "of the phase `teaching`, which --mode teach adds",
+        low=0,
+        high=_MOST_STEPS,
+        older_of={"dense_discriminator": 0},
+    )
     ema: float = knob(
         0.999, "decay of the average of the weights used at test time", low=0, high=0.9999999
     )

@@ -90,7 +90,7 @@ def sample_batch(
     numbers = order[wanted % count]  # wraps round only where an epoch is less than a batch
     items = jax.vmap(lambda number: _place(data, sampling, place_key, number))(numbers)
     patches = crops(data, items, sampling.patch_size)
-    return _flip(patches, jax.random.fold_in(flip_key, index)) if sampling.flips else patches
+    return flip(patches, jax.random.fold_in(flip_key, index)) if sampling.flips else patches
 
 
 def _place(
@@ -103,7 +103,7 @@ def _place(
     return jnp.concatenate([image[None], corner]).astype(jnp.int32)
 
 
-def _flip(patches: jax.Array, key: jax.Array) -> jax.Array:
+def flip(patches: jax.Array, key: jax.Array) -> jax.Array:
     """Each patch flipped left-right and, independently, up-down with probability one half."""
     choices = jax.random.bernoulli(key, shape=(2, patches.shape[0], 1, 1, 1))
     patches = jnp.where(choices[0], patches[:, :, ::-1], patches)

@@ -5,11 +5,17 @@ Its logits are the score. What is spliced in (`semad.synthetic.splices`) is chos
 against the discriminator, as in CutMix with a discriminator that has a logit for each place
 (Schönfeld et al. 2020): D learns to find G's samples inside real crops, G to be overlooked
 there, so that D sees samples of every age. Without it no generator exists: the control.
+
+A phase `teaching` (`--mode teach`) goes on with patches in which a person outlined missed defects
+and false alarms. They are seen as they are, and the defects also in normal patches.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from semad import losses
 from semad.config.schema import Settings
@@ -30,15 +36,28 @@ from semad.utils.rng import Stream, stream
 SOURCES = ("cutpaste", "texture", "generated", "sheet")
 
 
-def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
-    """The losses of D and of G; of a batch, each source has a share by its rate."""
+_SHARE_TAUGHT = 8
+"""Of a batch while teaching, one image in so many is added twice over: as it is, and spliced."""
+
+
+_TEACHING_RATE = 0.3
+"""Share of the learning rate while teaching."""
+
+
+class Losses(NamedTuple):
+    """The losses of D, of G, and of D while it is taught."""
+
+    discriminator: Loss
+    generator: Loss
+    teaching: Loss
+
+
+def make_losses(rates: dict[str, float], batch_size: int) -> Losses:
+    """All losses; of a batch, each source has a share by its rate."""
     parts = shares(rates, batch_size)
 
-    def discriminator_loss(
-        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
-    ) -> LossAndTerms:
-        """Cross-entropy of every cell with how much of it is foreign."""
-        del hparams
+    def spliced(nets: Nets, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The images with what is foreign in them, and where it is, (N, P, P) in [0, 1]."""
         masks = _masks(stream(key, Stream.MASKS), batch.images)
         anomalies = []
         for name, part in parts.items():
@@ -49,10 +68,40 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
                 anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
             if name == "sheet":
                 masks = masks.at[part].multiply(splices.occludes(batch.images[part], anomalies[-1]))
-        seen = splices.splice(batch.images, jnp.concatenate(anomalies), masks)
+        return splices.splice(batch.images, jnp.concatenate(anomalies), masks), masks
+
+    def discriminator_loss(
+        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> LossAndTerms:
+        """Cross-entropy of every cell with how much of it is foreign."""
+        del hparams
+        seen, masks = spliced(nets, batch, key)
         target, logits = to_cells(masks), nets.discriminator(seen)
         accuracy = ((logits > 0) == (target > 0.5)).mean()
         return losses.cross_entropy(logits, target).mean(), {"right": accuracy}
+
+    def teaching_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        """The same, and the cross-entropies of annotated patches: where an outline says what is
+        there, and of normal patches with their defects spliced in."""
+        del hparams
+        taught = batch.annotated
+        assert taught is not None  # the phase asks for them
+        count = len(taught.images)
+        seen, masks = spliced(nets, batch, key)
+        changed = splices.varied(jax.random.split(stream(key, Stream.ANNOTATED)), taught.images)
+        planted = splices.splice(batch.images[-count:], changed, taught.defects)
+        known = to_cells(jnp.maximum(taught.defects, taught.normal))
+        foreign = to_cells(taught.defects) / jnp.maximum(known, 1e-6)
+        # One call: all of them are normalised as one batch.
+        logits = nets.discriminator(jnp.concatenate([seen, taught.images, planted]))
+        ends = (len(seen), len(seen) + count)
+        of_spliced, of_taught, of_planted = jnp.split(logits, ends)
+        terms = {
+            "spliced": losses.cross_entropy(of_spliced, to_cells(masks)).mean(),
+            "annotated": _mean(losses.cross_entropy(of_taught, foreign), known),
+            "planted": losses.cross_entropy(of_planted, to_cells(taught.defects)).mean(),
+        }
+        return terms["spliced"] + terms["annotated"] + terms["planted"], terms
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """D should overlook what G fills in, and it should be near what was there."""
@@ -69,7 +118,7 @@ def make_losses(rates: dict[str, float], batch_size: int) -> tuple[Loss, Loss]:
         }
         return terms["adversarial"] + hparams["w_contextual"] * terms["contextual"], terms
 
-    return discriminator_loss, generator_loss
+    return Losses(discriminator_loss, generator_loss, teaching_loss)
 
 
 def shares(rates: dict[str, float], batch_size: int) -> dict[str, slice]:
@@ -127,22 +176,25 @@ def build(settings: Settings) -> Method:
     """The method for a config of `configs/dense_discriminator.py`."""
     image, plane = image_shape(settings.data), image_shape(settings.data)[:2]
     rates = {name: float(getattr(settings.splices, name)) for name in SOURCES}
-    discriminator_loss, generator_loss = make_losses(rates, settings.train.batch_size)
+    made = make_losses(rates, settings.train.batch_size)
     nets = {"discriminator": Net(DenseDiscriminator(layer_settings(settings.model)), (image,))}
     updates: tuple[Update, ...] = (
-        Update("discriminator", ("discriminator",), discriminator_loss, adam(settings.optim)),
+        Update("discriminator", ("discriminator",), made.discriminator, adam(settings.optim)),
     )
     if rates["generated"]:
         nets["generator"] = Net(
             Inpainter(settings.data.channels, layer_settings(settings.model)), (image, plane, plane)
         )
-        updates += (Update("generator", ("generator",), generator_loss, adam(settings.optim)),)
+        updates += (Update("generator", ("generator",), made.generator, adam(settings.optim)),)
     excluded_families = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
     return Method(
         name="dense_discriminator",
         nets=nets,
         latent_dim=1,  # nothing is drawn from a latent
-        phases=(Phase("splices", settings.train.epochs, updates),),
+        phases=(
+            Phase("splices", settings.train.epochs, updates),
+            *_teaching(settings, made.teaching),
+        ),
         hparams=for_nets(learning_rates(settings.lr), nets)
         | {"w_contextual": settings.loss.contextual},
         score=score,
@@ -152,3 +204,14 @@ def build(settings: Settings) -> Method:
             family for name, family in excluded_families.items() if rates[name]
         ),
     )
+
+
+def _teaching(settings: Settings, loss: Loss) -> tuple[Phase, ...]:
+    """The phase that `--mode teach` adds; none in a run that was not taught."""
+    train = settings.train
+    if not train.teaching_epochs:
+        return ()
+    optimizer = optax.chain(adam(settings.optim), optax.scale(_TEACHING_RATE))
+    update = Update("teaching", ("discriminator",), loss, optimizer)
+    count = max(1, train.batch_size // _SHARE_TAUGHT)
+    return (Phase("teaching", train.teaching_epochs, (update,), "train.teaching_epochs", count),)

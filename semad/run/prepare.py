@@ -14,7 +14,7 @@ from semad.data.source import Source
 from semad.errors import UserError
 from semad.run.state import phase_bounds
 from semad.run.system import System, build
-from semad.types import Method, Phase
+from semad.types import AnnotatedPatches, Method, Phase
 
 
 class Run(NamedTuple):
@@ -26,6 +26,7 @@ class Run(NamedTuple):
       train: normal images to train on, on the device.
       normal: normal images, or evenly spread ones of many, for thresholds and validation.
       sampling: how training patches are drawn.
+      annotated: patches of annotated images, of a run that is taught.
     """
 
     system: System
@@ -33,6 +34,7 @@ class Run(NamedTuple):
     train: PaddedImages
     normal: NormalImages
     sampling: PatchSampling
+    annotated: AnnotatedPatches | None = None
 
     @property
     def holdout(self) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from semad.config import files
 from semad.config.schema import Settings
+from semad.data import annotated
 from semad.data.normal_images import NormalImages
 from semad.errors import UserError
 from semad.run import checkpoints
@@ -18,7 +19,7 @@ from semad.run.history import free_keys
 from semad.run.prepare import Run
 from semad.run.state import init_population
 from semad.run.system import System
-from semad.types import Method, TrainState
+from semad.types import AnnotatedPatches, Method, TrainState
 from semad.utils.arrays import read_arrays, write_arrays
 from semad.utils.files import write_text
 from semad.utils.sealed import MANIFEST, damage, write_manifest_of
@@ -74,6 +75,21 @@ def store(workdir: Path, run: Run, trains: bool = True) -> None:
         about = {_SEEN: np.array(seen), _PART: np.array(part)}
         write_arrays(workdir / NORMAL_FILE, arrays | about)
     write_manifest_of(workdir, _RECORDS)
+
+
+def load_annotated(workdir: Path) -> AnnotatedPatches:
+    """The annotated patches that a workdir was taught with.
+
+    Raises:
+      UserError: when it was not, or the file is damaged.
+    """
+    patches = annotated.read(workdir)
+    if patches is None:
+        raise UserError(
+            f"{workdir}: config.train.teaching_epochs is above 0, but {annotated.FILE} is missing; "
+            "--mode teach writes it into a new workdir"
+        )
+    return patches
 
 
 def check_records(workdir: Path) -> None:

@@ -66,10 +66,16 @@ def cutpaste(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     other = jnp.where(flips[0], other[:, :, ::-1], other)
     other = jnp.where(flips[1], other[:, ::-1], other)
     other = jnp.where(flips[2], other.swapaxes(1, 2), other)
-    gain = jax.random.uniform(keys[2], (count, 1, 1, 1), minval=0.7, maxval=1.3)
-    shift = jax.random.uniform(keys[3], (count, 1, 1, 1), minval=-0.15, maxval=0.15)
-    mean = other.mean(axis=(1, 2), keepdims=True)
-    return _bounded(mean + gain * (other - mean) + shift, other)
+    return varied(keys[2:], other)
+
+
+def varied(keys: jax.Array, images: jax.Array) -> jax.Array:
+    """Images (N, P, P, C) with brightness and contrast a little off; `keys` are two."""
+    count = len(images)
+    gain = jax.random.uniform(keys[0], (count, 1, 1, 1), minval=0.7, maxval=1.3)
+    shift = jax.random.uniform(keys[1], (count, 1, 1, 1), minval=-0.15, maxval=0.15)
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    return _bounded(mean + gain * (images - mean) + shift, images)
 
 
 def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:

@@ -153,7 +153,9 @@ def _train_phase(
     members = len(run.system.members)
     place = context.placement
     images = jax.device_put(run.train, place.images)
-    step_function = phase_step(run.method, phase, start, run.sampling, average(train), place.share)
+    step_function = phase_step(
+        *(run.method, phase, start, run.sampling, average(train), place.share, run.annotated)
+    )
     program = cache(lambda steps: make_program(step_function, steps, place.state))
     step = int(groups[0].step[0])
     lines, validation = read_log(context.workdir), f"validation/{train.validation}"

@@ -12,12 +12,22 @@ import jax.numpy as jnp
 import optax
 
 from semad.config.schema import TrainSettings
+from semad.data import annotated as annotated_patches
 from semad.data.normalisation import normalise
 from semad.data.patches import PaddedImages, PatchSampling, sample_batch, steps_per_epoch
 from semad.losses import sample_latent
 from semad.run.state import over_members, overlay
 from semad.training.placement import ShareBatch
-from semad.types import Batch, Hparams, Method, Phase, TrainState, Update, Weights
+from semad.types import (
+    AnnotatedPatches,
+    Batch,
+    Hparams,
+    Method,
+    Phase,
+    TrainState,
+    Update,
+    Weights,
+)
 from semad.utils.rng import Stream, stream
 
 Terms = dict[str, jax.Array]
@@ -50,6 +60,7 @@ def phase_step(
     sampling: PatchSampling,
     averaged: Average,
     share: ShareBatch | None = None,
+    annotated: AnnotatedPatches | None = None,
 ) -> Program:
     """One step of a phase for one member.
 
@@ -60,6 +71,7 @@ def phase_step(
       sampling: how training patches are drawn.
       averaged: how weights are averaged, see `moved_average`.
       share: shares a batch out among devices, see `semad.training.placement`.
+      annotated: integers, for a phase that asks for some.
 
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
@@ -85,6 +97,7 @@ def phase_step(
                     jax.random.fold_in(latent_key, repeat), sampling.batch_size, method.latent_dim
                 ),
                 progress,
+                _annotated(method, phase, annotated, sampling, step_key, repeat),
             )
             for repeat in range(repeats)
         ]
@@ -101,6 +114,23 @@ def phase_step(
         return state._replace(step=state.step + 1, ema=ema), terms
 
     return step
+
+
+def _annotated(
+    method: Method,
+    phase: Phase,
+    annotated: AnnotatedPatches | None,
+    sampling: PatchSampling,
+    step_key: jax.Array,
+    repeat: int,
+) -> AnnotatedPatches | None:
+    """Those of a batch, normalised; None in a phase that asks for none."""
+    if annotated is None or not phase.annotated:
+        return None
+    key = jax.random.fold_in(stream(step_key, Stream.ANNOTATED), repeat)
+    images, *masks = annotated_patches.draw(annotated, sampling, key, phase.annotated)
+    defects, normal = (mask.astype(jnp.float32) for mask in masks)
+    return AnnotatedPatches(normalise(images, method.normalisation), defects, normal)
 
 
 def apply_update(

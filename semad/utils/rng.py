@@ -23,6 +23,7 @@ class Stream(StrEnum):
     PLACES = "places"
     ORDER = "order"
     FLIPS = "flips"
+    ANNOTATED = "annotated"
     # Of a training step, each then folded with the number of the repeat.
     LATENT = "latent"
     LOSS = "loss"

@@ -1,0 +1,190 @@
+"""`--mode teach`: a trained run goes on, in a new workdir, with outlines that a person drew."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from semad import pipeline
+from semad.config import files
+from semad.config.schema import Settings
+from semad.config.settings import flatten, resolve, with_values
+from semad.data import annotated
+from semad.data.annotated import AnnotatedImage
+from semad.errors import UserError
+from semad.inference.detector import load
+from semad.inference.origin import reading_of
+from semad.run import workdir as workdirs
+from semad.run.checkpoints import Checkpoints
+from semad.run.state import init_population
+from semad.run.system import System, build
+from semad.teaching.annotations import read_annotated
+from semad.teaching.effect import effect
+from semad.types import TrainState
+from semad.utils.backend import in_float32
+from semad.utils.files import check_replaceable, write_text
+from semad.utils.locks import folder_lock
+from semad.utils.versions import checksum
+
+_log = logging.getLogger(__name__)
+
+FILE = "teaching.json"
+"""Of a workdir that was taught: from which run, with which outlines, and what it changed."""
+
+EPOCHS = 5
+"""Of teaching, unless `config.train.teaching_epochs` is set."""
+
+_KEY = "train.teaching_epochs"
+
+
+@in_float32
+def teach(
+    workdir: Path, config: ml_collections.ConfigDict, images: Path, output: Path
+) -> dict[str, Any]:
+    """Trains a run on with annotated images, and compares it with what it was.
+
+    The run's workdir stays as it is. A call that was stopped goes on.
+
+    Args:
+      workdir: of a trained run whose system learns from outlines.
+      config: the run's; with more `train.teaching_epochs`, so many in all.
+      images: a folder, see `semad.teaching.annotations`.
+      output: a new workdir, or that of an earlier call with the same run and outlines.
+
+    Returns:
+      What `teaching.json` holds: `from`, `step`, `outlines` and `effect`, see
+      `semad.teaching.effect`.
+
+    Raises:
+      UserError: for a system that cannot be taught, bad outlines, training images that are gone,
+        or an output folder of something else.
+    """
+    before, after = _systems(workdir, config)
+    detector = load(workdir, _config(before.settings))
+    given = read_annotated(images, reading_of(detector))
+    _check_sizes(given, before.settings.data.patch_size)
+    check_replaceable(output, FILE)
+    state = workdirs.restore(workdir, before)
+    about = _about(workdir, state, given, after.settings)
+    with folder_lock(output, "teach"):
+        if not _goes_on(output, about):
+            _begin(output, about, before, after, state, given, workdir)
+        run = pipeline.prepare_in(output, _config(after.settings))
+        workdirs.check_same_data(workdir, run.source.train)
+        pipeline.train(run, output)
+        record = about | {"effect": effect(detector, load(output), given)}
+        _write(output, record)
+    return record
+
+
+def _systems(workdir: Path, config: ml_collections.ConfigDict) -> tuple[System, System]:
+    """The run's system, and the same with the epochs of teaching that are to come.
+
+    Raises:
+      UserError: for a system that cannot be taught, or fewer epochs than it has.
+    """
+    stored, wanted = flatten(files.load(workdir)), resolve(config)
+    if _KEY not in stored:
+        raise UserError(
+            f"{workdir}: {wanted.method} does not learn from outlines; the system that does is "
+            "dense_discriminator (--config recommended:small)"
+        )
+    done, epochs = stored[_KEY], wanted.train.teaching_epochs
+    if epochs == done:
+        epochs = done + EPOCHS
+    if epochs < done:
+        raise UserError(
+            f"config.{_KEY} is {epochs}, and {workdir} was taught for {done}; it counts all of "
+            "them: give more"
+        )
+    before = build(with_values(wanted, {_KEY: done}))
+    workdirs.check_same_run(workdir, before.settings, before.method)
+    return before, build(with_values(wanted, {_KEY: epochs}))
+
+
+def _config(settings: Settings) -> ml_collections.ConfigDict:
+    return ml_collections.ConfigDict(files.nest(flatten(settings)))
+
+
+def _check_sizes(given: list[AnnotatedImage], patch_size: int) -> None:
+    for image in given:
+        height, width = image.image.shape[:2]
+        if min(height, width) < patch_size:
+            raise UserError(
+                f"{image.name}: {width}×{height} pixels, smaller than a patch of {patch_size}; "
+                "give the whole image that was scored"
+            )
+
+
+def _about(
+    workdir: Path, state: TrainState, given: list[AnnotatedImage], settings: Settings
+) -> dict[str, Any]:
+    """What a taught run is told apart by."""
+    leaves = jax.tree.leaves(state.weights)
+    outlines = [
+        {
+            "file": image.name,
+            "defect_pixels": int(image.defects.sum()),
+            "normal_pixels": int(image.normal.sum()),
+            "sha256": checksum([image.image, image.defects, image.normal]),
+        }
+        for image in given
+    ]
+    return {
+        "from": {"workdir": str(workdir), "step": int(state.step[0])},
+        "weights": checksum([np.asarray(leaf) for leaf in leaves]),
+        "epochs": settings.train.teaching_epochs,
+        "outlines": outlines,
+    }
+
+
+def _goes_on(output: Path, about: dict[str, Any]) -> bool:
+    """Whether an output folder holds the beginning of the same.
+
+    Raises:
+      UserError: when it holds another taught run.
+    """
+    try:
+        stored = json.loads((output / FILE).read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, dict) or any(stored.get(key) != about[key] for key in about):
+        raise UserError(
+            f"{output} was taught from another run or with other outlines; give another --output"
+        )
+    return workdirs.newest_step(output) is not None
+
+
+def _begin(
+    output: Path,
+    about: dict[str, Any],
+    before: System,
+    after: System,
+    state: TrainState,
+    given: list[AnnotatedImage],
+    workdir: Path,
+) -> None:
+    """Writes the outlines and the state to go on from; teaching starts from the averaged weights,
+    which are those that scored."""
+    _write(output, about)
+    settings = before.settings
+    patches = annotated.cut(given, settings.data.patch_size, settings.seed)
+    if settings.train.teaching_epochs:
+        patches = annotated.join([workdirs.load_annotated(workdir), patches])
+    annotated.write(output, patches)
+    fresh = init_population(after.method, after.seeds).opt_state
+    averaged = jax.tree.map(lambda leaf: leaf.copy(), state.ema)  # donated buffers must differ
+    taught = state._replace(weights=averaged, opt_state=fresh | state.opt_state)
+    files.store(output, after.settings)
+    with Checkpoints(output) as checkpoints:
+        checkpoints.save(taught)
+
+
+def _write(output: Path, record: dict[str, Any]) -> None:
+    write_text(output / FILE, json.dumps(record, indent=2) + "\n")
