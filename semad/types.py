@@ -28,6 +28,13 @@ class Net(NamedTuple):
     inputs: tuple[tuple[int, ...], ...]
 
 
+def _with_convolution(module: nn.Module, implementation: str) -> nn.Module:
+    """A network of layers by `semad.nets.layers`, its `style`; another one as it is."""
+    if (style := getattr(module, "style", None)) is None:
+        return module
+    return module.clone(style=style._replace(convolution=implementation))
+
+
 class Nets:
     """The networks of a method with weights, as losses and scores call them: `nets.generator(z)`.
 
@@ -70,13 +77,10 @@ class Nets:
         )
         return Nets(self._modules, params, batch_stats, self._training)
 
-    def looped(self) -> "Nets":
-        """The same nets for a compiled loop to hold; they may be built otherwise, for speed alone.
-
-        Every module must have `semad.nets.layers.LayerSettings` as its `style`.
-        """
+    def with_convolution(self, implementation: str) -> "Nets":
+        """The same nets with convolutions of one implementation; see `semad.nets.conv`."""
         modules = {
-            name: module.clone(style=module.style._replace(looped=True))
+            name: _with_convolution(module, implementation)
             for name, module in self._modules.items()
         }
         return Nets(modules, self._params, self.batch_stats, self._training)
@@ -249,6 +253,14 @@ class Method(NamedTuple):
     label_symmetric: bool = False
     aliases: Mapping[str, str] = MappingProxyType({})
     excluded_families: tuple[str, ...] = ()
+
+    def with_convolution(self, implementation: str) -> "Method":
+        """The same method with convolutions of one implementation; see `semad.nets.conv`."""
+        nets = {
+            name: net._replace(module=_with_convolution(net.module, implementation))
+            for name, net in self.nets.items()
+        }
+        return self._replace(nets=nets)
 
     def bind(self, weights: "Weights", training: frozenset[str] = frozenset()) -> Nets:
         """The nets with these weights, those in `training` in training mode."""

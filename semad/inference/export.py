@@ -38,13 +38,20 @@ _PROMISE = (
 )
 
 
-def scoring_function(detector: Detector) -> Callable[[jax.Array], dict[str, Any]]:
+def scoring_function(
+    detector: Detector, convolution: str = ""
+) -> Callable[[jax.Array], dict[str, Any]]:
     """What is exported: patches, (N, P, P, C), as shares of the grey range, to scores and maps.
 
     The result holds every score by its name, float32 (N,), and `map`, float32 (N, P, P): what the
     detector's score says of each pixel.
+
+    Args:
+      detector: whose networks score.
+      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; empty: what suits this backend.
     """
-    scorer = ensemble(make_scorer(detector.method_, maps=True))
+    method = detector.method_.with_convolution(convolution)
+    scorer = ensemble(make_scorer(method, maps=True))
     name = detector.system_.scoring.score
 
     def score(patches: jax.Array) -> dict[str, Any]:
@@ -140,8 +147,8 @@ def _onnx(detector: Detector, example: jax.ShapeDtypeStruct) -> tuple[bytes, dic
         raise UserError(
             f"--format=onnx needs the package {error.name}; pip install 'semad[onnx]'"
         ) from error
-    with backend.native_convolutions():
-        content = jax_to_onnx.to_onnx(scoring_function(detector), example, "patches")
+    function = scoring_function(detector, "native")  # other runtimes have convolutions of theirs
+    content = jax_to_onnx.to_onnx(function, example, "patches")
     about = {
         "patches_fixed": True,
         "opset": onnx_graph.OPSET,

@@ -191,7 +191,7 @@ def make_search(
         starts = jnp.broadcast_to(jax.random.normal(key, shape), (len(target.images), *shape))
         if search.recipe == "encoder":
             starts = starts.at[:, 0].set(nets.encoder(target.images))
-        moving = nets.looped().as_type(search.precision)
+        moving = nets.with_convolution(backend.plan().convolution).as_type(search.precision)
 
         def objective(z: jax.Array, single: Target) -> jax.Array:
             alone = jax.tree.map(lambda leaf: leaf[None], single)

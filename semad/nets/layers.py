@@ -29,7 +29,7 @@ class LayerSettings(NamedTuple):
       epsilon: batch norm's, added to variances.
       init: key of `INITIALIZERS`, for kernels.
       batch_norm: whether `normalise` normalises; critics with a gradient penalty do without.
-      looped: whether a compiled loop holds the network, as AnoGAN's search does; for speed alone.
+      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; empty: by backend and width.
     """
 
     width: float = 1.0
@@ -38,7 +38,7 @@ class LayerSettings(NamedTuple):
     epsilon: float = 1e-3
     init: str = "normal"
     batch_norm: bool = True
-    looped: bool = False
+    convolution: str = ""
 
     def features(self, count: int) -> int:
         """The channel count of a table, scaled by the width; at least 1."""
@@ -92,6 +92,6 @@ class Conv(nn.Module):
         kernel = self.param("kernel", INITIALIZERS[self.style.init], shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         function = conv.conv_transpose if self.transposed else conv.conv
-        chosen = backend.convolution(self.style.width, self.style.looped)
+        chosen = self.style.convolution or backend.convolution(self.style.width)
         y = function(x, kernel, self.stride, chosen)
         return y + bias.reshape((1, 1, 1, -1))

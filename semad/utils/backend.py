@@ -4,9 +4,7 @@ The choices change speed only; results agree within rounding, and tests compare 
 `experiments/benchmarks/cpu.py` holds the measurements behind the CPU row.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from functools import wraps
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -73,25 +71,10 @@ def plan() -> Plan:
     return CPU if jax.default_backend() == "cpu" else ACCELERATOR
 
 
-_native: ContextVar[bool] = ContextVar("_native", default=False)
-
-
-@contextmanager
-def native_convolutions() -> Iterator[None]:
-    """XLA's own convolutions in what is traced inside, for runtimes that have theirs."""
-    token = _native.set(True)
-    try:
-        yield
-    finally:
-        _native.reset(token)
-
-
-def convolution(width: float, looped: bool) -> str:
-    """The convolutions for a network of this width; `looped` when a compiled loop holds it."""
-    if _native.get():
-        return "native"
+def convolution(width: float) -> str:
+    """The convolutions for a network of this width, outside of compiled loops."""
     chosen = plan()
-    return chosen.convolution if looped or width > NARROW else chosen.narrow_convolution
+    return chosen.convolution if width > NARROW else chosen.narrow_convolution
 
 
 def in_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
