@@ -1,6 +1,7 @@
 """Evaluates a population and writes metrics.json, scores.npz and the figures of a protocol."""
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from semad.run.prepare import Run
 from semad.run.system import check_stride, scoring_state, with_settings
 from semad.run.workdir import newest_step
 from semad.scoring.unfinished import Unfinished
-from semad.selection.select import apply_selection, select
+from semad.selection.select import apply_selection, in_words, select
 from semad.selection.validator import SMOOTHINGS
 from semad.training.health import ailments
 from semad.training.logs import read_log, training_seconds
@@ -30,6 +31,8 @@ from semad.types import TrainState
 from semad.utils.files import check_no_link, new_folder, write_text
 from semad.utils.sealed import write_manifest
 from semad.utils.versions import checksum, versions
+
+_log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 
@@ -90,6 +93,7 @@ def evaluate(
     with new_folder(parent / protocol) as folder:
         selection = _select(run, state, protocol, unfinished)
         if selection:
+            _log.info("%s", in_words(run.settings, selection))
             chosen = apply_selection(run.settings, selection)
             run = run._replace(system=with_settings(run.system, chosen))
         if protocol == "pixel":

@@ -8,6 +8,7 @@ outlier detectors have it the other way round; what is shared with a classifier 
 import copy
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -42,11 +43,13 @@ from semad.scoring.maps import map_images
 from semad.scoring.regions import segment
 from semad.scoring.thresholds import Rates, Thresholds
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
-from semad.selection.select import VERSION, apply_selection, select
+from semad.selection.select import VERSION, apply_selection, in_words, select
 from semad.types import Method, TrainState
 from semad.utils.backend import in_float32
 from semad.utils.cache import load_cached, store_cached
 from semad.utils.versions import checksum
+
+_log = logging.getLogger(__name__)
 
 
 class Detector(BaseEstimator):
@@ -186,6 +189,7 @@ class Detector(BaseEstimator):
         self.system_ = system
         self.selection_ = self._select(system)
         if self.selection_:
+            _log.info("%s", in_words(system.settings, self.selection_))
             self.system_ = with_settings(system, apply_selection(system.settings, self.selection_))
         self.__dict__.pop("_calibrated", None)
         return self

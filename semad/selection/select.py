@@ -83,13 +83,32 @@ def select(
 
 def apply_selection(settings: Settings, selection: dict[str, Any]) -> Settings:
     """Settings that score as was chosen."""
-    chosen = settings.score.replace(
-        name=selection["chosen"]["score"],
-        smoothing=selection["chosen"]["smoothing"],
-        pooling=selection["pooling"],
-        pixel_rate=selection["pixel_rate"],
-    )
-    return settings.replace(score=chosen)
+    return settings.replace(score=settings.score.replace(**_chosen(selection)))
+
+
+def in_words(settings: Settings, selection: dict[str, Any]) -> str:
+    """The choice in a sentence, with what it overrules of `config.score`."""
+    chosen = _chosen(selection)
+    asked = {name: value for name, value in settings.score if name in chosen}
+    other = {name: value for name, value in asked.items() if value not in (None, chosen[name])}
+    text = f"chosen by planted defects: {_listed(chosen)}"
+    if other:
+        text += f"; config.score has {_listed(other)}, which counts with --config.select=none"
+    return text
+
+
+def _chosen(selection: dict[str, Any]) -> dict[str, Any]:
+    """Keys of `config.score` with the values that were chosen."""
+    return {
+        "name": selection["chosen"]["score"],
+        "smoothing": selection["chosen"]["smoothing"],
+        "pooling": selection["pooling"],
+        "pixel_rate": selection["pixel_rate"],
+    }
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _row(ranked: Ranked) -> dict[str, Any]:
