@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 FILE = "teaching.json"
 """Of a workdir that was taught: from which run, with which outlines, and what it changed."""
 
-EPOCHS = 5
+EPOCHS = 6
 """Of teaching, unless `config.train.teaching_epochs` is set."""
 
 _KEY = "train.teaching_epochs"
