@@ -19,9 +19,7 @@ from semad.inference.inspection import inspect
 from semad.inference.records import count, without_verdict
 from semad.reports.render import format_figure
 from semad.reports.run import write_report
-from semad.run.workdir import check_has_checkpoint, restore
-from semad.teaching.effect import in_words
-from semad.teaching.teach import FILE as TEACHING_FILE
+from semad.run.workdir import TEACHING_FILE, check_has_checkpoint, restore
 from semad.teaching.teach import teach
 from semad.utils.backend import in_float32
 from semad.utils.locks import folder_lock
@@ -109,10 +107,9 @@ def _check_paths(mode: str, images: Path | None, output: Path | None) -> None:
 
 
 def _teach(workdir: Path, config: ml_collections.ConfigDict, images: Path, output: Path) -> None:
-    made = teach(workdir, config, images, output)["effect"]
-    for line in in_words(made):
+    for line in teach(workdir, config, images, output)["effect"]["in_words"]:
         _log.info("%s", line)
-    _log.info("taught: %s; the figures are in %s", output, output / TEACHING_FILE)
+    _log.info("report: %s; the figures are in %s beside it", output / "report.html", TEACHING_FILE)
     _log.info("next: semad --workdir %s --mode score --images folder --output out", output)
 
 

@@ -16,7 +16,7 @@ from semad.metrics.pixels import OF_PIXELS
 from semad.metrics.ranking import metric_names
 from semad.reports.cautions import cautions, source_of_thresholds, training_cautions
 from semad.reports.render import data_uri, write_page
-from semad.run.workdir import newest_step
+from semad.run.workdir import TEACHING_FILE, newest_step
 from semad.selection.doubts import AGREEMENTS
 from semad.training.logs import read_log
 from semad.utils.versions import versions
@@ -96,6 +96,7 @@ def _write(
         versions=versions(),
         log=log[-1] if log else None,
         result=result,
+        teaching=_teaching(workdir),
         thresholds_from=_thresholds_from(result),
         agreements=AGREEMENTS,
         cautions=notes + training_cautions(log, result) + (cautions(result) if result else []),
@@ -109,6 +110,15 @@ def _write(
 def _thresholds_from(result: dict[str, Any] | None) -> str | None:
     calibration = result.get("calibration") if result else None
     return source_of_thresholds(calibration) if calibration else None
+
+
+def _teaching(workdir: Path) -> dict[str, Any] | None:
+    """What `--mode teach` changed; None for a run that was not taught, or not to its end."""
+    try:
+        effect = json.loads((workdir / TEACHING_FILE).read_bytes())["effect"]
+        return {name: effect[name] for name in ("in_words", "planted")}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _losses(log: list[dict[str, Any]]) -> bytes | None:

@@ -32,6 +32,7 @@ BEST = "best"
 NORMAL_FILE = "normal.npz"
 _HELD_OUT_FILE = "holdout.npz"  # of older workdirs, without what was trained on
 VERSIONS_FILE = "versions.json"
+TEACHING_FILE = "teaching.json"  # from which run and with which outlines a run was taught
 _RECORDS = (files.CONFIG_FILE, VERSIONS_FILE, NORMAL_FILE)
 _IMAGE, _SEEN, _PART = "image_", "seen", "part"
 _IMAGES_KEY, _DEPTH_KEY = "training_images_sha256", "training_images_bit_depth"

@@ -18,12 +18,14 @@ from semad.data.annotated import AnnotatedImage
 from semad.errors import UserError
 from semad.inference.detector import load
 from semad.inference.origin import reading_of
+from semad.reports.run import write_report
 from semad.run import workdir as workdirs
 from semad.run.checkpoints import Checkpoints
 from semad.run.state import init_population
 from semad.run.system import System, build
+from semad.run.workdir import TEACHING_FILE
 from semad.teaching.annotations import read_annotated
-from semad.teaching.effect import effect
+from semad.teaching.effect import effect, in_words
 from semad.types import TrainState
 from semad.utils.backend import in_float32
 from semad.utils.files import check_replaceable, write_text
@@ -31,9 +33,6 @@ from semad.utils.locks import folder_lock
 from semad.utils.versions import checksum
 
 _log = logging.getLogger(__name__)
-
-FILE = "teaching.json"
-"""Of a workdir that was taught: from which run, with which outlines, and what it changed."""
 
 EPOCHS = 6
 """Of teaching, unless `config.train.teaching_epochs` is set."""
@@ -67,7 +66,7 @@ def teach(
     detector = load(workdir, _config(before.settings))
     given = read_annotated(images, reading_of(detector))
     _check_sizes(given, before.settings.data.patch_size)
-    check_replaceable(output, FILE)
+    check_replaceable(output, TEACHING_FILE)
     state = workdirs.restore(workdir, before)
     about = _about(workdir, state, given, after.settings)
     with folder_lock(output, "teach"):
@@ -76,8 +75,10 @@ def teach(
         run = pipeline.prepare_in(output, _config(after.settings))
         workdirs.check_same_data(workdir, run.source.train)
         pipeline.train(run, output)
-        record = about | {"effect": effect(detector, load(output), given)}
+        made = effect(detector, load(output), given)
+        record = about | {"effect": made | {"in_words": in_words(made)}}
         _write(output, record)
+        write_report(output, run.settings)
     return record
 
 
@@ -149,7 +150,7 @@ def _goes_on(output: Path, about: dict[str, Any]) -> bool:
       UserError: when it holds another taught run.
     """
     try:
-        stored = json.loads((output / FILE).read_bytes())
+        stored = json.loads((output / TEACHING_FILE).read_bytes())
     except FileNotFoundError:
         return False
     except (OSError, ValueError, RecursionError):
@@ -187,4 +188,4 @@ def _begin(
 
 
 def _write(output: Path, record: dict[str, Any]) -> None:
-    write_text(output / FILE, json.dumps(record, indent=2) + "\n")
+    write_text(output / TEACHING_FILE, json.dumps(record, indent=2) + "\n")

@@ -1,5 +1,6 @@
 """A trained detector learns what a person outlined, and stays what it was in its old workdir."""
 
+import html
 import json
 
 import jax
@@ -52,7 +53,7 @@ def trained(tmp_path_factory):
     """A workdir, and a folder with an image, a missed defect and a false alarm in it."""
     folder = tmp_path_factory.mktemp("teach")
     config = tiny_config()
-    pipeline.train(pipeline.prepare_in(folder / "run", config), folder / "run")
+    run_mode("train", folder / "run", config)
     image, mask = blob(sources.load(build(config).settings.data).test[0])
     normal = np.zeros((64, 64), bool)
     normal[:8] = True
@@ -117,6 +118,10 @@ def test_the_record_says_what_was_taught_and_what_it_changed(trained, taught):
     assert effect["normal"]["images"] == 2
     (outlined,) = effect["outlines"]
     assert set(outlined) == {"file", "defects", "normal"}
+    page = (trained / "taught/report.html").read_text()
+    assert all(line in html.unescape(page) for line in in_words(effect))
+    assert f"<td>bead</td><td>{row['before']:.3f}</td><td>{row['after']:.3f}</td>" in page
+    assert "<h2>Teaching</h2>" not in (trained / "run/report.html").read_text()
 
 
 def test_a_stopped_call_goes_on_to_the_same_weights(trained, taught):
