@@ -1,6 +1,7 @@
 """Reports in a real browser: nothing missing, nothing fetched, nothing wider than a phone."""
 
 import io
+import os
 import shutil
 
 import pytest
@@ -15,7 +16,7 @@ from semad.training.loop import train
 from tests import tiny
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
