@@ -80,7 +80,8 @@ def coco(records: Iterable[Record]) -> dict[str, Any]:
     Args:
       records: of images with a verdict.
     """
-    images, annotations = [], []
+    images: list[Record] = []
+    annotations: list[Record] = []
     for number, record in enumerate(records, 1):
         size = {"height": record["height"], "width": record["width"]}
         images.append({"id": number, "file_name": record["file"]} | size)

@@ -56,7 +56,7 @@ def jpeg(picture: Image.Image, side: int, quality: int) -> bytes:
 
 
 def _deflated(array: np.ndarray) -> str:
-    return _base64(zlib.compress(np.ascontiguousarray(array), 6))
+    return _base64(zlib.compress(np.ascontiguousarray(array).data, 6))
 
 
 def _base64(content: bytes) -> str:

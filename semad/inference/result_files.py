@@ -66,7 +66,7 @@ def write_results(output: Path, key: str, image: Inspected, levels: np.ndarray) 
 def _write_map(file: BinaryIO, values: np.ndarray, nm_per_pixel: float | None) -> None:
     """A map as OME-TIFF, with the size of a pixel where it is known."""
     # By the content, so that the same map is the same file.
-    digest = hashlib.sha256(np.ascontiguousarray(values)).digest()
+    digest = hashlib.sha256(np.ascontiguousarray(values).data).digest()
     metadata: dict[str, Any] = {
         "axes": "YX",
         "Name": "anomaly map",
