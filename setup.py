@@ -77,10 +77,14 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["semad", "semad.*"]), "semad.configs"],
     package_dir={"semad.configs": "configs"},  # configs/ stays at the top, and is installed
-    entry_points={"console_scripts": ["semad = semad.cli:main"]},
+    entry_points={
+        "console_scripts": ["semad = semad.cli:main"],
+        "napari.manifest": ["semad = semad.inference:napari.yaml"],
+    },
     package_data={
         "semad": ["py.typed"],
         "semad.data.sources": ["*.sha256"],
+        "semad.inference": ["napari.yaml"],
         "semad.reports": ["templates/*"],
     },
     install_requires=REQUIRES + TFDS,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from semad.inference.map_levels import reduce
 
-THUMBNAIL = 192
+THUMBNAIL = 176
 """Pixels of the longer side of a picture in the list of images."""
 _PICTURE = 4096
 """Pixels of the longer side of the picture that is looked at."""

@@ -58,7 +58,7 @@ def write_results(output: Path, key: str, image: Inspected, levels: np.ndarray) 
     picture = grey_picture(image.pixels)
     overlay = outline(picture, image.mask, [region.box for region in image.defects])
     write_bytes(of_overlay, lambda file: overlay.save(file, "PNG"))
-    write_bytes(of_list, lambda file: file.write(jpeg(picture, THUMBNAIL, 70)))
+    write_bytes(of_list, lambda file: file.write(jpeg(picture, THUMBNAIL, 60)))
     data = script(key, picture, to_bytes(image.values, levels), image.label)
     write_bytes(of_report, lambda file: file.write(data))
 

@@ -45,7 +45,8 @@
     card.classList.toggle("flagged", anomalous);
     card.querySelector(".kind").textContent = anomalous ? "anomalous" : "normal";
     card.querySelector(".count").textContent = found ? found.count : "…";
-    card.querySelector(".largest").textContent = found && found.count ? `${found.largest} px` : "–";
+    const micro = image.nm && found?.count ? ` (${semad.figure(found.largest * (image.nm / 1000) ** 2)} µm²)` : "";
+    card.querySelector(".largest").textContent = found?.count ? `${found.largest} px${micro}` : "–";
     const boxes = (found?.boxes ?? []).slice(0, 50).map(([left, top, right, bottom]) =>
       `M${left} ${top}H${right}V${bottom}H${left}Z`);
     card.querySelector("path").setAttribute("d", boxes.join(""));
@@ -65,7 +66,7 @@
     const asked = (count_all.last = {});
     for (const image of listed.concat(semad.images.filter((one) => !listed.includes(one)))) {
       if (known(image)) continue;
-      await count(image).catch((error) => counts.set("failed", error));
+      await count(image).catch(() => null); // its script is not there; it stays uncounted
       await new Promise((resolve) => setTimeout(resolve));
       if (count_all.last !== asked) return;
       refresh(image);

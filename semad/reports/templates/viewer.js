@@ -119,7 +119,7 @@
     layer.setAttribute("viewBox", `0 0 ${map.width} ${map.height}`);
     layer.replaceChildren(...regions.flatMap((region, place) => [
       svg("path", { d: semad.outline(labels, map.width, map.height, region) }),
-      svg("text", { x: region.left, y: region.top, "data-scale": map.factor }, `${place + 1}`),
+      svg("text", { x: region.left, y: region.top, class: region.top < map.height / 20 ? "below" : "" }, `${place + 1}`),
     ]));
     layer.style.setProperty("--factor", map.factor);
   };
