@@ -88,7 +88,7 @@ def write_report(detector: Detector, sliders: Sliders, output: Path, records: li
 
 def _of_page(record: Record) -> dict[str, Any]:
     """What the page's scripts know of an image before they have its map."""
-    names = ("left", "top", "right", "bottom", "area_pixels")
+    names = ("left", "top", "right", "bottom", "area_pixels", "peak_score")
     return {
         "key": record["key"],
         "file": record["file"],

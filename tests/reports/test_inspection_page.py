@@ -126,6 +126,20 @@ def test_the_page_says_what_a_setting_means(inspector, results, opened):  # noqa
     assert [one for one in trouble if not one.startswith("data:")] == []
 
 
+def test_defects_are_numbered_as_in_the_tables(results, opened):
+    output, records = results
+    page, _ = opened(output / "report.html")
+    shown = """async (file) => {
+      const image = semad.images.find((one) => one.file === file);
+      const { regions } = await semad.defects_of(image);
+      return regions.map((r) => [r.left, r.top, r.area, r.score]) }"""
+    names = ("left", "top", "area_pixels", "peak_score")
+    for record in records:
+        expected = [[defect[name] for name in names] for defect in record["defects"]]
+        assert page.evaluate(shown, record["file"]) == expected
+    assert max(len(record["defects"]) for record in records) > 2
+
+
 def test_list_and_keys(results, opened):
     output, records = results
     page, _ = opened(output / "report.html")

@@ -60,11 +60,21 @@
   semad.as_calibrated = () =>
     semad.setting.image === semad.start.image && semad.setting.pixel === semad.start.pixel;
 
+  // The number and the exact peak of a region that the tables have as well; see _of_page.
+  const recorded = (image, region, factor) => {
+    const number = image.defects.findIndex(([left, top, right, bottom, area]) =>
+      factor === 1 && left === region.left && top === region.top && right === region.right
+      && bottom === region.bottom && area === region.area);
+    return { ...region, number_there: number, score: image.defects[number]?.[5] ?? semad.value(region.peak) };
+  };
+
   // The defects of an image at the present setting, with the labels of its pixels.
   semad.defects_of = async (image) => {
     const map = await semad.load(image);
     const found = semad.segment(image, map, ...semad.settings(), semad.rule);
-    return { map, labels: found.labels, regions: found.regions };
+    const regions = found.regions.map((region) => recorded(image, region, map.factor));
+    if (semad.as_calibrated()) regions.sort((one, other) => one.number_there - other.number_there);
+    return { map, labels: found.labels, regions };
   };
 
   // The middle of the levels that a count stands between.

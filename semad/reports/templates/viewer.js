@@ -130,7 +130,7 @@
     get("defects").replaceChildren(...regions.map((region, place) => {
       const row = document.createElement("tr");
       const area = region.area * map.factor ** 2;
-      const cells = [place + 1, area, micro ? semad.figure(area * micro) : "–", semad.figure(semad.value(region.peak))];
+      const cells = [place + 1, area, micro ? semad.figure(area * micro) : "–", semad.figure(region.score)];
       row.append(...cells.map((text) => Object.assign(document.createElement("td"), { textContent: text })));
       row.addEventListener("click", () => centre(region));
       return row;
