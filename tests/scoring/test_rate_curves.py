@@ -5,7 +5,7 @@ import pytest
 
 from semad.scoring.calibration import NormalMap, calibrate
 from semad.scoring.image_scores import ImageScorer
-from semad.scoring.rate_curves import Setting, rate_curves, with_setting
+from semad.scoring.rate_curves import Setting, _rising, rate_curves, with_setting
 from semad.scoring.thresholds import Rates
 
 
@@ -51,3 +51,10 @@ def test_the_setting_in_use_has_its_place():
     assert with_setting([], used) == (used,)
     same = Setting(3, 0.2, "conformal")
     assert with_setting(curve, same) == (curve[0], same, curve[2])
+
+
+def test_of_equal_thresholds_no_lower_rate_is_claimed_than_is_known():
+    first, second = Setting(1, 0.1, "conformal"), Setting(1, 0.05, "conformal")
+    third, fourth = Setting(2, 0.02, "extrapolated"), Setting(2, 0.01, "extrapolated")
+    lower = Setting(1.5, 0.005, "extrapolated")
+    assert _rising([first, second, third, fourth, lower]) == (second, third)
