@@ -34,13 +34,17 @@ REQUIRES = [
 # What jax's own extra takes along: CUDA, cuDNN and NCCL as wheels; of NVIDIA the driver is needed.
 CUDA = ["jax[cuda13]>=0.10.2,<0.13"]
 DOCS = [line for line in (ROOT / "docs/requirements.txt").read_text().splitlines() if line]
+IMAGEJ = ["roifile>=2026.2.10,<2027"]
 ONNX = ["onnx>=1.23,<2", "onnxruntime>=1.32,<2"]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
 TEST = [
     "hypothesis>=6.170,<7",
+    *IMAGEJ,
     "mypy>=2.3,<3",
     *ONNX,
+    "ome-types>=0.7,<0.8",  # reads again what OME-TIFFs say
     "playwright>=1.65,<2",  # reports are opened in Chromium, where there is one
+    "pycocotools>=2.0.11,<3",  # reads again what is written as COCO
     "pytest>=9.2,<10",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17.6,<0.18",
@@ -73,11 +77,15 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["semad", "semad.*"]), "semad.configs"],
     package_dir={"semad.configs": "configs"},  # configs/ stays at the top, and is installed
-    entry_points={"console_scripts": ["semad = semad.cli:main"]},
+    entry_points={
+        "console_scripts": ["semad = semad.cli:main"],
+        "napari.manifest": ["semad = semad.inference:napari.yaml"],
+    },
     package_data={
         "semad": ["py.typed"],
         "semad.data.sources": ["*.sha256"],
-        "semad.reports": ["templates/*.j2"],
+        "semad.inference": ["napari.yaml"],
+        "semad.reports": ["templates/*"],
     },
     install_requires=REQUIRES + TFDS,
     extras_require={
@@ -87,6 +95,7 @@ setup(
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
+        "imagej": IMAGEJ,  # --config.score.formats=imagej
         "onnx": ONNX,  # --mode export --format onnx
         "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmarks/cpu.py
     },

@@ -130,31 +130,46 @@ def overlay(path: Path, image: np.ndarray, mask: np.ndarray, flagged: np.ndarray
     Image.fromarray(picture.round().astype(np.uint8)).save(path)
 
 
-def outline(
-    image: np.ndarray, mask: np.ndarray, boxes: Sequence[tuple[int, int, int, int]]
-) -> Image.Image:
-    """A micrograph with its defects outlined and numbered.
+def grey_picture(image: np.ndarray) -> Image.Image:
+    """A micrograph as 8-bit grey, from its darkest to its brightest value.
 
     Args:
-      image: (H, W, C), uint8 or uint16; shown from its darkest to its brightest value.
+      image: (H, W, C), uint8 or uint16.
+    """
+    height, width = image.shape[:2]
+    bands = _bands(height, width)
+    ends = [(grey.min(), grey.max()) for grey in (_mean(image[band]) for band in bands)]
+    low, high = (float(end(pair[i] for pair in ends)) for i, end in enumerate((min, max)))
+    shown = Image.new("L", (width, height))
+    for band in bands:
+        grey = (_mean(image[band]) - low) * (255 / max(high - low, 1))
+        shown.paste(Image.fromarray(grey.astype(np.uint8)), (0, band.start))
+    return shown
+
+
+def outline(
+    grey: Image.Image, mask: np.ndarray, boxes: Sequence[tuple[int, int, int, int]]
+) -> Image.Image:
+    """A micrograph with its defects outlined and numbered, RGB.
+
+    Args:
+      grey: see `grey_picture`.
       mask: bool (H, W), the defects.
       boxes: top, left, bottom, right of each, in the order of their numbers.
     """
-    height, width = mask.shape
-    rows = max(1, _BAND // width)
-    bands = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
-    ends = [(grey.min(), grey.max()) for grey in (_mean(image[band]) for band in bands)]
-    low, high = (float(end(pair[i] for pair in ends)) for i, end in enumerate((min, max)))
-    shown = Image.new("RGB", (width, height))
-    for band in bands:
-        grey = (_mean(image[band]) - low) * (255 / max(high - low, 1))
-        picture = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-        picture[_edge(mask, band)] = _OUTLINE
-        shown.paste(Image.fromarray(picture), (0, band.start))
+    shown = grey.convert("RGB")
+    for band in _bands(*mask.shape):
+        edge = Image.fromarray(_edge(mask, band))
+        shown.paste(_OUTLINE, (0, band.start), edge)
     draw = ImageDraw.Draw(shown)
     for number, (top, left, _, _) in enumerate(boxes, 1):
         draw.text((left, max(0, top - 12)), str(number), fill=_OUTLINE, stroke_width=1)
     return shown
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    rows = max(1, _BAND // width)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def _mean(image: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 FOLDERS = ("configs", "docs", "semad")
-NO_CODE = ("py.typed", "data/sources/nanotwice.sha256", "reports/templates/run.html.j2")
+NO_CODE = ("py.typed", "data/sources/nanotwice.sha256", "inference/napari.yaml")
 
 
 def python(code, cwd, **environment):

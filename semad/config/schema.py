@@ -6,13 +6,19 @@ default is `ABSENT` belongs to the systems whose file in `configs/` sets it.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from itertools import combinations
+from typing import Any, ClassVar
 
 from semad.config.knob import ABSENT, Section, knob
 
 TRICKS = ("none", "IN", "SL", "LF", "IN+SL", "IN+LF", "SL+LF", "IN+SL+LF")
 """Combinations of training tricks (thesis, section 5.5)."""
 
+_FORMATS = ("coco", "labelme", "imagej")
+DEFECT_FORMATS = tuple(
+    "+".join(names) for count in (1, 2, 3) for names in combinations(_FORMATS, count)
+)
+"""Combinations of formats of defects; see `semad.inference.defect_files`."""
 _RESIDUALS = ("l1", "l2", "ssim")
 _ENERGY_OBJECTIVES = ("margin", "wgan", "wgan_gp")
 _ENERGY_ENCODERS = ("decodings", "embeddings", "energy")
@@ -298,10 +304,21 @@ class ScoreSettings(Section):
         high=1e9,
         older=None,
     )
+    formats: str = knob(
+        "coco",
+        "files of defects that --mode score writes beside its tables: COCO, labelme, ImageJ's ROIs",
+        choices=("none", *DEFECT_FORMATS),
+        older="coco",
+    )
     reconstruction_weight: float = knob(
         ABSENT, "weight of the residual in the score", low=0.0, high=1.0
     )
     degree: int = knob(ABSENT, "of the norms in the score", choices=(1, 2))
+
+    @property
+    def of_scores(self) -> dict[str, Any]:
+        """What scores and thresholds depend on: all but the formats of files."""
+        return {name: value for name, value in self if name != "formats"}
 
 
 class EvalSettings(Section):

@@ -45,12 +45,14 @@ class Picture(NamedTuple):
       nm_per_pixel: the side of a pixel, None where it is not known.
       bit_depth: of the values in the file: 8 to 16.
       cautions: what a user should know, in plain sentences without the file's name.
+      rows: with the data bar.
     """
 
     pixels: np.ndarray
     nm_per_pixel: float | None
     bit_depth: int
     cautions: tuple[str, ...]
+    rows: int
 
 
 def reading_of(data: DataSettings) -> Reading:
@@ -71,7 +73,7 @@ def read_picture(path: Path, reading: Reading, page: int | None = None) -> Pictu
         kind, or holds several images and `page` is None.
     """
     image = read_file(path, reading, page)
-    return Picture(image.pixels, image.nm_per_pixel, image.depth.bits, image.cautions)
+    return Picture(image.pixels, image.nm_per_pixel, image.depth.bits, image.cautions, image.rows)
 
 
 def same_depth(images: Sequence[np.ndarray]) -> list[np.ndarray]:

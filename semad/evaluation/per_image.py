@@ -37,7 +37,7 @@ def of_maps(
       image; `image_level`: AUROC and average precision of the images' scores.
     """
     rates = Rates(settings.threshold_rate, settings.pixel_rate)
-    thresholds, scorer, calibration = calibrate(
+    thresholds, scorer, calibration, _ = calibrate(
         normal, rates, settings.pooling, settings.min_area, part
     )
     scores = np.array([scorer(values) for values in test])

@@ -40,6 +40,7 @@ from semad.scoring.calibration import Calibration, NormalMap, calibrate
 from semad.scoring.image_scores import ImageScorer, Scales
 from semad.scoring.kept_maps import map_and_keep
 from semad.scoring.maps import map_images
+from semad.scoring.rate_curves import RateCurves, Setting
 from semad.scoring.regions import segment
 from semad.scoring.thresholds import Rates, Thresholds
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
@@ -198,7 +199,7 @@ class Detector(BaseEstimator):
         settings = system.settings
         if settings.select == "none":
             return None
-        origin = self._origin | dict(settings.score) | {"validator": VERSION}
+        origin = self._origin | settings.score.of_scores | {"validator": VERSION}
         if cached := load_cached(self.workdir_, "selection", origin):
             return cached
         unfinished = self._unfinished("selection", origin)
@@ -212,8 +213,9 @@ class Detector(BaseEstimator):
     def _calibrated(self) -> Calibration:
         check_is_fitted(self, "members_")
         score = self.system_.settings.score
-        origin = self._origin | dict(score)
+        origin = self._origin | score.of_scores
         origin |= {"normal_images": len(self.normal_.images), "rows_seen": sum(self.normal_.seen)}
+        origin["curves"] = True  # older semads stored none
         if cached := load_cached(self.workdir_, "calibration", origin):
             return _calibration_of(cached)
         rates = Rates(score.threshold_rate, score.pixel_rate)
@@ -226,11 +228,13 @@ class Detector(BaseEstimator):
         )
         pairs = zip(kept, self.normal_.seen, strict=True)
         maps = [NormalMap(values[name], seen) for values, seen in pairs]
-        made = calibrate(maps, rates, score.pooling, score.min_area, self.normal_.part)
+        pooling, part = score.pooling, self.normal_.part
+        made = calibrate(maps, rates, pooling, score.min_area, part, curves=True)
         content = {
             "thresholds": made.thresholds._asdict(),
             "scorer": made.scorer._asdict(),
             "record": made.record,
+            "curves": made.curves,
         }
         store_cached(self.workdir_, "calibration", origin, content)
         unfinished.remove()
@@ -264,6 +268,12 @@ class Detector(BaseEstimator):
     def scorer_(self) -> ImageScorer:
         """How a map becomes an image's score, by the same normal images."""
         return self._calibrated.scorer
+
+    @property
+    def curves_(self) -> RateCurves:
+        """Thresholds of other rates of false positives; see `semad.scoring.rate_curves`."""
+        assert self._calibrated.curves is not None  # `_calibrated` asks for them
+        return self._calibrated.curves
 
     @property
     def calibration_(self) -> dict[str, Any]:
@@ -366,7 +376,9 @@ def _calibration_of(cached: dict[str, Any]) -> Calibration:
     scorer = dict(cached["scorer"])
     if scorer["scales"] is not None:
         scorer["scales"] = Scales(*(tuple(values) for values in scorer["scales"]))
-    return Calibration(Thresholds(**cached["thresholds"]), ImageScorer(**scorer), cached["record"])
+    curves = RateCurves(*(tuple(Setting(*row) for row in part) for part in cached["curves"]))
+    thresholds = Thresholds(**cached["thresholds"])
+    return Calibration(thresholds, ImageScorer(**scorer), cached["record"], curves)
 
 
 def check_makes_maps(system: System) -> None:

@@ -27,7 +27,7 @@ _LONGEST = 200
 """Bytes of a folder's or file's name, which leave room for an ending among the usual 255."""
 _DEEPEST = 1500
 """Bytes of a whole key, which leave room for the output folder's path."""
-_ENDINGS = (".tif", ".png", ".json", ".jpg")
+_ENDINGS = (".tif", ".png", ".json", ".jpg", ".js", ".zip")
 """What results add to a key."""
 _UNUSUAL = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*\ud800-\udfff]')
 """Characters that some file system refuses; the last range stands for bytes that are no UTF-8."""
@@ -80,6 +80,11 @@ class Inputs(NamedTuple):
     def items(self) -> list[Item]:
         """Those to inspect."""
         return [entry for entry in self.entries if isinstance(entry, Item)]
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The path of each of them, by its name."""
+        return {item.name: item.path for item in self.items}
 
 
 def find(images: Path, output: Path, follow_links: bool = False) -> Inputs:
@@ -138,6 +143,21 @@ def description(path: Path) -> str | None:
     """SHA-256 of the files beside an image that describe it: its scale may come from them."""
     sums = [file_checksum(beside) for beside in sidecars(path)]
     return hashlib.sha256(" ".join(sums).encode()).hexdigest() if sums else None
+
+
+def label_of(item: Item) -> Path | None:
+    """The mask that a person made of an image, in the folder layout of `config.data.name=folder`.
+
+    Of `test/<defect>/<name>.png` that is `ground_truth/<defect>/<name>_mask.png`; the extension may
+    be another.
+    """
+    folder = item.path.parent
+    if folder.parent.name != "test":
+        return None
+    masks = folder.parents[1] / "ground_truth" / folder.name
+    stem = item.path.stem + ("" if item.page is None else f"#{item.page}")
+    names = (f"{stem}{end}{extension}" for end in ("_mask", "") for extension in EXTENSIONS)
+    return next((masks / name for name in names if (masks / name).is_file()), None)
 
 
 def _left_out(entry: Skipped, images: Path, follow_links: bool) -> LeftOut:

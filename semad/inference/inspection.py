@@ -15,10 +15,11 @@ import psutil
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from semad.data.images import Reading, degenerate, pages_of, read_picture
+from semad.data.images import Picture, Reading, degenerate, pages_of, read_mask, read_picture
 from semad.errors import CannotWrite, UserError
 from semad.inference import records
 from semad.inference.appearance import WHOLE, Appearance, appearance, differences
+from semad.inference.defect_files import write_defect_files
 from semad.inference.detector import Detector
 from semad.inference.image_files import (
     Inputs,
@@ -26,9 +27,11 @@ from semad.inference.image_files import (
     LeftOut,
     description,
     find,
+    label_of,
     with_page,
 )
 from semad.inference.inspection_report import write_report
+from semad.inference.map_levels import Sliders, sliders_of
 from semad.inference.origin import describe, reading_of
 from semad.inference.records import (
     ANOMALOUS,
@@ -39,7 +42,7 @@ from semad.inference.records import (
     left_out,
     measures,
 )
-from semad.inference.result_files import write_results
+from semad.inference.result_files import Inspected, write_results
 from semad.scoring.maps import QUICKER
 from semad.scoring.regions import regions
 from semad.utils.eta import EtaWarning
@@ -72,6 +75,7 @@ class Inspection(NamedTuple):
 class _Work(NamedTuple):
     detector: Detector
     reading: Reading
+    sliders: Sliders
     output: Path
     inputs: Inputs
     earlier: dict[str, list[Item]]
@@ -100,7 +104,7 @@ def inspect(detector: Detector, images: Path, output: Path) -> Inspection:
     with folder_lock(output, "score"):
         records.open_output(output, about)
         earlier = _without_stale(records.load_items(output), inputs, output)
-        work = _Work(detector, reading, output, inputs, earlier, [])
+        work = _Work(detector, reading, sliders_of(detector), output, inputs, earlier, [])
         known, scored = _inspect_all(work)
     for text, number in Counter(text for one in known for text in one.get("cautions", ())).items():
         _log.warning("%d images: %s", number, text)
@@ -157,7 +161,9 @@ def _inspect_all(work: _Work) -> tuple[list[Record], int]:
 
 def _publish(work: _Work, known: list[Record]) -> None:
     records.write_tables(work.output, known, work.detector.thresholds_.image)
-    write_report(work.detector, work.output, known)
+    formats = work.detector.settings_.score.formats
+    write_defect_files(work.output, known, formats, work.inputs.paths)
+    write_report(work.detector, work.sliders, work.output, known)
 
 
 def _not_reached(work: _Work, entries: list[Item | LeftOut], known: list[Record]) -> list[Record]:
@@ -193,14 +199,16 @@ def _inspect_file(work: _Work, entry: Item | LeftOut) -> Iterator[tuple[Record, 
     earlier = {old.key for old in work.earlier.get(entry.name, [])}
     for page in pages:
         item = entry if page is None else with_page(entry, page, work.inputs.taken)
-        if stored := records.load(work.output, item, origin):
+        label = label_of(item)
+        of_page = origin | {"label": file_checksum(label) if label else None}
+        if stored := records.load(work.output, item, of_page):
             earlier.discard(item.key)
             yield stored, False
             continue
         if item.key in earlier:
             records.remove(work.output, item.key)  # of another content
             earlier.discard(item.key)
-        yield _inspect_page(work, item, origin), True
+        yield _inspect_page(work, item, of_page), True
     for key in earlier:
         records.remove(work.output, key)  # of pages that are gone
 
@@ -234,9 +242,11 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
         mask[...] = False  # it has no outline
     defects = regions(values, mask)
     scale = settings.nm_per_pixel or picture.nm_per_pixel
+    label, cautions = _label(item, picture)
+    image = Inspected(pixels, values, mask, defects, label, scale)
     records.store(work.output, item, {"verdict": None})
     try:
-        write_results(work.output, item.key, pixels, values, mask, defects)
+        write_results(work.output, item.key, image, work.sliders.levels)
     except Exception:
         records.remove(work.output, item.key)  # part of them would stand there without a verdict
         raise
@@ -246,11 +256,22 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         "nm_per_pixel": scale,
-        "cautions": list(picture.cautions),
+        "cautions": [*picture.cautions, *cautions],
         "unlike": unlike,
         "defects": [measures(number, region, scale) for number, region in enumerate(defects, 1)],
     }
     return records.store(work.output, item, record)
+
+
+def _label(item: Item, picture: Picture) -> tuple[np.ndarray | None, list[str]]:
+    """What a person marked in an image, if anybody did, and why that cannot be used."""
+    path = label_of(item)
+    if path is None:
+        return None, []
+    try:
+        return read_mask(path, picture.pixels.shape[:2], picture.rows), []
+    except UserError as error:
+        return None, [str(error)]
 
 
 def _unlike(work: _Work, pixels: np.ndarray) -> str:

@@ -2,12 +2,24 @@
 
 import io
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import matplotlib
 
 from semad import plots
+from semad.inference.appearance import WHOLE
 from semad.inference.detector import Detector
+from semad.inference.map_levels import Sliders, as_values
 from semad.inference.origin import describe
-from semad.inference.records import ANOMALOUS, VERDICTS, Record, count, without_verdict
+from semad.inference.records import (
+    ANOMALOUS,
+    RESULTS,
+    VERDICTS,
+    Record,
+    count,
+    without_verdict,
+)
 from semad.reports.cautions import (
     calibration_cautions,
     selection_cautions,
@@ -16,23 +28,30 @@ from semad.reports.cautions import (
 from semad.reports.render import data_uri, write_page
 from semad.selection.doubts import AGREEMENTS
 
-_SHOWN = 12
-"""Pictures, and cautions about images."""
+_CAUTIONS = 12
+"""Cautions about images; scores.csv has the others."""
 _LISTED = 20
 """Files without a verdict; scores.csv has the others."""
+_INSIDE = 32 * 2**20
+"""Bytes of maps and pictures that the page takes inside; where there are more, they lie beside."""
+_PALETTE = "inferno"
 
 
-def write_report(detector: Detector, output: Path, records: list[Record]) -> None:
+def write_report(detector: Detector, sliders: Sliders, output: Path, records: list[Record]) -> None:
     """Writes `output/report.html`, over all records; it replaces an earlier one.
 
     Args:
       detector: that inspected.
+      sliders: its settings that the page offers.
       output: the folder of results.
       records: of all files.
     """
     scored = [record for record in records if record["verdict"] in VERDICTS]
     ranked = sorted(scored, key=lambda record: -record["score"])
     about, bad = describe(detector), without_verdict(records)
+    data = [output / RESULTS[-1].format(record["key"]) for record in ranked]
+    inside = sum(path.stat().st_size for path in data) <= _INSIDE
+    palette = _palette(sliders)
     write_page(
         output / "report.html",
         "inspection.html.j2",
@@ -43,9 +62,17 @@ def write_report(detector: Detector, output: Path, records: list[Record]) -> Non
         anomalous=sum(record["verdict"] == ANOMALOUS for record in scored),
         unlike=sum(bool(record["unlike"]) for record in scored),
         defects=sum(len(record["defects"]) for record in scored),
-        scaled=any(record["nm_per_pixel"] for record in scored),
-        ranked=ranked,
-        shown=[record | {"picture": _picture(output, record)} for record in ranked[:_SHOWN]],
+        ranked=[record | {"picture": _picture(output, record)} for record in ranked],
+        page={
+            "images": [_of_page(record) for record in ranked],
+            "inside": inside,
+            "sliders": as_values(sliders),
+            "palette": palette,
+            "min_area": detector.settings_.score.min_area,
+            "whole": WHOLE,
+        },
+        scripts=(path.read_text() for path in data) if inside else (),
+        gradient=_gradient(),
         histogram=_histogram(scored, about["threshold.image"]),
         cautions=selection_cautions(detector.selection_)
         + calibration_cautions(detector.calibration_)
@@ -59,10 +86,43 @@ def write_report(detector: Detector, output: Path, records: list[Record]) -> Non
     )
 
 
+def _of_page(record: Record) -> dict[str, Any]:
+    """What the page's scripts know of an image before they have its map."""
+    names = ("left", "top", "right", "bottom", "area_pixels", "peak_score")
+    return {
+        "key": record["key"],
+        "file": record["file"],
+        "folder": str(PurePosixPath(record["file"]).parent).removeprefix("."),
+        "score": record["score"],
+        "width": record["width"],
+        "height": record["height"],
+        "nm": record["nm_per_pixel"],
+        "unlike": record["unlike"],
+        "defects": [[defect[name] for name in names] for defect in record["defects"]],
+    }
+
+
+def _palette(sliders: Sliders) -> list[list[int]]:
+    """Red, green, blue and alpha of a pixel, by how many levels it exceeds; low ones fade."""
+    low, high = sliders.colours
+    colours = matplotlib.colormaps[_PALETTE]
+    palette = [[0, 0, 0, 0]]
+    for level in sliders.levels.tolist():
+        share = min(1.0, max(0.0, (level - low) / (high - low)))
+        red, green, blue, _ = colours(share, bytes=True)
+        palette.append([int(red), int(green), int(blue), round(255 * min(1, 0.3 + share))])
+    return palette
+
+
+def _gradient() -> list[str]:
+    colours = matplotlib.colormaps[_PALETTE]
+    return [matplotlib.colors.to_hex(colours(place / 8)) for place in range(9)]
+
+
 def _of_images(scored: list[Record]) -> list[str]:
     """The cautions about images, the most frequent first."""
     texts = Counter(text for record in scored for text in record["cautions"])
-    lines = [f"{number} images: {text}" for text, number in texts.most_common(_SHOWN)]
+    lines = [f"{number} images: {text}" for text, number in texts.most_common(_CAUTIONS)]
     rest = len(texts) - len(lines)
     return lines + ([f"{rest} more cautions are in scores.csv"] if rest > 0 else [])
 

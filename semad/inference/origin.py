@@ -21,7 +21,7 @@ def describe(detector: Detector) -> dict[str, Any]:
     """What results of two detectors are told apart by."""
     settings, reading = detector.settings_, reading_of(detector)
     about = {"system": settings.method, "score": detector.system_.scoring.score}
-    about |= {f"config.score.{name}": value for name, value in settings.score}
+    about |= {f"config.score.{name}": value for name, value in settings.score.of_scores.items()}
     about |= {f"config.data.{name}": getattr(reading, name) for name in _READING}
     # Thresholds stand for the weights; to five digits, since another machine may round otherwise.
     limits = {"image": detector.thresholds_.image, "pixel": detector.thresholds_.pixel}

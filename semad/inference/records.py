@@ -22,16 +22,22 @@ from semad.utils.sealed import read_sealed, write_sealed
 
 Record = dict[str, Any]
 """Of an image with a verdict: `file`, `key`, `page`, `sha256`, `description`, `score`, `verdict`,
-`width`, `height`, `nm_per_pixel`, `cautions`, `defects`, and `unlike`, how the image as a whole
-differs from the training images, or None. Of another file: `file`, `verdict`,
-`error` and `image`, whether a verdict was to be expected."""
+`width`, `height`, `nm_per_pixel`, `cautions`, `defects`, `unlike`, how the image as a whole
+differs from the training images, or None, and `label`, SHA-256 of a mask that a person made of it.
+Of another file: `file`, `verdict`, `error` and `image`, whether a verdict was to be expected."""
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
 UNREADABLE, DEGENERATE, SKIPPED = "unreadable", "degenerate", "skipped"
 VERDICTS = (NORMAL, ANOMALOUS)
 SETTINGS = "settings.json"
-RESULTS = ("maps/{}.tif", "masks/{}.png", "overlays/{}.png", "records/{}.jpg")
+RESULTS = (
+    *("maps/{}.tif", "masks/{}.png", "overlays/{}.png", "records/{}.jpg"),
+    "report_data/{}.js",
+)
 """Files of an image beside its record, by its key."""
+ON_REQUEST = ("labelme/{}.json", "rois/{}.zip")
+"""Others, which are made of the record alone; see `semad.inference.defect_files`."""
+COCO = "defects.coco.json"
 
 SCORE_COLUMNS = (
     *("file", "score", "verdict", "threshold", "defects", "defect_area_pixels"),
@@ -84,8 +90,8 @@ def check_new_or_ours(output: Path) -> None:
 
 
 def _check_links(output: Path) -> None:
-    names = (SETTINGS, "scores.csv", "defects.csv", "report.html")
-    folders = ("maps", "masks", "overlays", "records")
+    names = (SETTINGS, "scores.csv", "defects.csv", COCO, "report.html")
+    folders = sorted({name.partition("/")[0] for name in (*RESULTS, *ON_REQUEST)})
     paths = [output / name for name in (*names, *folders)]
     for folder in folders:
         for parent, below, files in os.walk(output / folder):
@@ -146,7 +152,7 @@ def remove(output: Path, key: str) -> None:
 
     The record goes last: it says whose the others are.
     """
-    for name in (*RESULTS, _RECORD):
+    for name in (*RESULTS, *ON_REQUEST, _RECORD):
         path = output / name.format(key)
         with writing(path):
             if not path.is_dir():  # semad wrote none of that name
@@ -189,7 +195,7 @@ def _cell(value: Any) -> Any:
 
 
 def measures(number: int, region: Region, nm_per_pixel: float | None) -> Record:
-    """What defects.csv says of a defect.
+    """What defects.csv says of a defect, and its pixels.
 
     Args:
       number: of the defect in its image, from 1 on.
@@ -210,6 +216,7 @@ def measures(number: int, region: Region, nm_per_pixel: float | None) -> Record:
         "area_pixels": region.area,
         "area_um2": area,
         "peak_score": region.peak,
+        "rle": region.rle,
     }
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 from semad.scoring import tail
 from semad.scoring.image_scores import ImageScorer, fitted
+from semad.scoring.rate_curves import RateCurves, rate_curves
 from semad.scoring.thresholds import Rates, Thresholds, achieved, conformal
 
 SIGNIFICANT = 0.05
@@ -34,15 +35,22 @@ class NormalMap(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Thresholds, the scorer of images that they are for, and how they came about."""
+    """Thresholds, the scorer of images that they are for, how they came about, and other ones."""
 
     thresholds: Thresholds
     scorer: ImageScorer
     record: dict[str, Any]
+    curves: RateCurves | None = None
 
 
 def calibrate(
-    maps: Sequence[NormalMap], rates: Rates, pooling: str, min_area: int, part: float = 1.0
+    maps: Sequence[NormalMap],
+    rates: Rates,
+    pooling: str,
+    min_area: int,
+    part: float = 1.0,
+    *,
+    curves: bool = False,
 ) -> Calibration:
     """All thresholds from normal images, and what can be said of their rates.
 
@@ -57,6 +65,7 @@ def calibrate(
       pooling: of `semad.scoring.image_scores.POOLINGS`.
       min_area: pixels of the smallest defect.
       part: of a whole image that what is held out of each is; see `semad.data.normal_images`.
+      curves: whether thresholds of other rates are wanted.
 
     Returns:
       Thresholds and scorer, and a record of `rate`, `pixel_rate`, `images` (how many there were),
@@ -88,7 +97,8 @@ def calibrate(
         limit, conformal(np.concatenate(pixels), rates.pixel), scorer.core(limit)
     )
     record |= how | {"pooling": scorer.pooling, "pixel": achieved(pixels, rates.pixel)}
-    return Calibration(thresholds, scorer, record)
+    others = rate_curves(used, scorer, part, lowest) if curves else None
+    return Calibration(thresholds, scorer, record, others)
 
 
 def _of_images(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from semad.scoring.rle import encode
 from semad.scoring.thresholds import Thresholds
 
 TOUCHING = np.ones((3, 3), bool)
@@ -28,12 +29,14 @@ class Region(NamedTuple):
       centroid: row and column in pixels.
       area: in pixels.
       peak: the highest score inside.
+      rle: its pixels, see `semad.scoring.rle`.
     """
 
     box: tuple[int, int, int, int]
     centroid: tuple[float, float]
     area: int
     peak: float
+    rle: str
 
 
 def area_level(values: np.ndarray, min_area: int) -> float:
@@ -144,5 +147,6 @@ def regions(values: np.ndarray, mask: np.ndarray) -> list[Region]:
         area = int(areas[number])
         box = rows.start, columns.start, rows.stop, columns.stop
         row, column = (sums[:, number] / area).tolist()
-        defects.append(Region(box, (row, column), area, float(peaks[number])))
+        rle = encode(labels[rows, columns] == number, *box[:2], *labels.shape)
+        defects.append(Region(box, (row, column), area, float(peaks[number]), rle))
     return sorted(defects, key=lambda region: -region.peak)

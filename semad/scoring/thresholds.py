@@ -21,10 +21,14 @@ def conformal(scores: np.ndarray, rate: float) -> float:
       scores: of normal items that training has not seen, (n,).
       rate: in [0, 1].
     """
-    count = scores.size
-    rank = math.ceil((count + 1) * (1 - rate) - 1e-9)  # rounding must not add a rank
-    rank = min(max(rank, 1), count) - 1
+    rank = conformal_rank(scores.size, rate)
     return float(np.partition(scores, rank)[rank])
+
+
+def conformal_rank(count: int, rate: float) -> int:
+    """The place of that quantile among so many sorted scores, from 0 on."""
+    rank = math.ceil((count + 1) * (1 - rate) - 1e-9)  # rounding must not add a rank
+    return min(max(rank, 1), count) - 1
 
 
 def threshold(rule: str, rate: float, holdout: np.ndarray, test: np.ndarray) -> float:

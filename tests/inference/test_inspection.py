@@ -275,7 +275,7 @@ def test_the_report(inspector, folder, tmp_path):
     page = (output / "report.html").read_text(encoding="utf-8")
     anomalous = count(inspection.records)["anomalous"]
     assert f"{anomalous} of 28 images anomalous" in page
-    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count('src="data:image/jpeg;base64,') == 4
     assert "größe 1.png" in page
     assert "<div>unreadable<b>4</b></div>" in page
     assert "<div>skipped<b>20</b></div>" in page

@@ -38,7 +38,7 @@ def test_results_of_images_that_are_gone_are_removed(inspector, folder, tmp_path
     assert {"masks/mine.png", "maps/sub/notes.txt", "records/mine.json"} <= kept
     results = {name.format("deep") for name in (*records.RESULTS, "records/{}.json")}
     results |= {name.format("same") for name in (*records.RESULTS, "records/{}.json")}
-    tables = {"scores.csv", "defects.csv", "report.html", "settings.json"}
+    tables = {"scores.csv", "defects.csv", records.COCO, "report.html", "settings.json"}
     assert kept - {"masks/mine.png", "maps/sub/notes.txt", "records/mine.json"} == results | tables
     assert not (output / "masks/sub").exists()
     assert "sub/größe 1.png" not in rows(output / "scores.csv")
