@@ -4,24 +4,28 @@ For an image `a.tif` these count, beside it:
 
     a_mask.png     not black where a defect was missed
     a_normal.png   not black where there is none: a false alarm
-    a.json         of labelme
-    *.json         of COCO, for all images of the folder
+    *.json         of labelme, or of COCO
 
-In labelme and COCO an outline is a defect, unless its label or category is in `NORMAL`.
+The images that a JSON file names are looked for where it says, or else in the folder. In labelme
+and COCO an outline is a defect, unless its label or category is in `NORMAL`.
 """
 
+import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 from skimage import draw
 
 from semad.data.annotated import AnnotatedImage
 from semad.data.files import FileImage, Reading, read_file
 from semad.data.images import EXTENSIONS, list_files, read_mask
 from semad.errors import UserError
+from semad.scoring.rle import decode
 
 NORMAL = ("normal", "good", "ok", "false alarm", "false_alarm")
 """Labels of outlines around what is no defect."""
@@ -36,14 +40,14 @@ class _Outline(NamedTuple):
 
     Attributes:
       origin: the file, for messages.
-      image: name of the image file.
+      image: the file of the image.
       label: of the outline.
       size: (height, width) of the image as the file has it; None where it does not say.
       shape: (N, 2) points x, y in pixels, of the type float; or a bool mask (H, W).
     """
 
     origin: Path
-    image: str
+    image: Path
     label: str
     size: tuple[int, int] | None
     shape: np.ndarray
@@ -62,26 +66,22 @@ def read_annotated(folder: Path, reading: Reading) -> list[AnnotatedImage]:
     """
     listing = list_files(folder, reading.follow_links)
     stems = {path.stem for path in listing.images}
-    masks = {path for path in listing.images if _image_of(path, stems)}
-    images = {path.name: path for path in listing.images if path not in masks}
+    masks = {path: stem for path in listing.images if (stem := _image_of(path, stems))}
     outlines = [
         outline
-        for path in sorted(folder.glob("*.json"))
+        for path in sorted(folder.rglob("*.json"))
         if not path.name.startswith(".")
-        for outline in _read_json(path)
+        for outline in _read_json(path, folder)
     ]
-    for outline in outlines:
-        if outline.image not in images:
-            raise UserError(
-                f"{outline.origin}: outlines an image {outline.image!r}, which is not in {folder}; "
-                "put it there"
-            )
+    images = [path.resolve() for path in listing.images if path not in masks]
+    images += sorted({outline.image for outline in outlines} - set(images))
     annotated = []
-    for path in images.values():
-        mine = [outline for outline in outlines if outline.image == path.name]
-        own_masks = [mask for mask in masks if _image_of(mask, stems) == path.stem]
-        if mine or own_masks:
-            annotated.append(_annotated(path, reading, mine, own_masks))
+    for path in images:
+        drawn = [outline for outline in outlines if outline.image == path]
+        inside = path.parent == folder.resolve()
+        beside = [mask for mask, stem in masks.items() if inside and stem == path.stem]
+        if drawn or beside:
+            annotated.append(_annotated(path, reading, drawn, beside))
     if not annotated:
         raise UserError(
             f"{folder}: no outlines; put <image>{_MASK}.png, <image>{_NORMAL_MASK}.png, or a .json "
@@ -125,7 +125,7 @@ def _drawn(outline: _Outline, image: FileImage) -> np.ndarray:
     height, width = image.pixels.shape[:2]
     if outline.size and outline.size not in ((height, width), (image.rows, width)):
         raise UserError(
-            f"{outline.origin}: {outline.image} is {outline.size[1]}×{outline.size[0]} pixels "
+            f"{outline.origin}: {outline.image.name} is {outline.size[1]}×{outline.size[0]} pixels "
             f"there, and {width}×{image.rows} as a file; outline the image as it is"
         )
     if outline.shape.dtype == bool:
@@ -136,7 +136,7 @@ def _drawn(outline: _Outline, image: FileImage) -> np.ndarray:
     return mask
 
 
-def _read_json(path: Path) -> Iterator[_Outline]:
+def _read_json(path: Path, folder: Path) -> Iterator[_Outline]:
     """The outlines of a JSON file; none of one that is of something else.
 
     Raises:
@@ -147,9 +147,9 @@ def _read_json(path: Path) -> Iterator[_Outline]:
         if not isinstance(content, dict):
             return
         if "shapes" in content:
-            yield from _labelme(path, content)
+            yield from _labelme(path, folder, content)
         elif "annotations" in content and "images" in content:
-            yield from _coco(path, content)
+            yield from _coco(path, folder, content)
     except UserError:
         raise
     except (OSError, *_BROKEN) as error:
@@ -157,13 +157,29 @@ def _read_json(path: Path) -> Iterator[_Outline]:
         raise UserError(f"{path}: neither labelme nor COCO ({why}); repair or remove it") from error
 
 
-def _labelme(path: Path, content: dict[str, Any]) -> Iterator[_Outline]:
-    image = Path(str(content["imagePath"]).replace("\\", "/")).name
+def _find(path: Path, folder: Path, name: str) -> Path:
+    """The image that a JSON file names.
+
+    Raises:
+      UserError: when it is neither where the name says nor in the folder.
+    """
+    relative = Path(name.replace("\\", "/"))
+    for candidate in (path.parent / relative, folder / relative.name):
+        if candidate.is_file():
+            return candidate.resolve()
+    raise UserError(f"{path}: outlines an image {name!r}, which is not in {folder}; put it there")
+
+
+def _labelme(path: Path, folder: Path, content: dict[str, Any]) -> Iterator[_Outline]:
+    image = _find(path, folder, str(content["imagePath"]))
     height, width = content.get("imageHeight"), content.get("imageWidth")
     size = (int(height), int(width)) if height and width else None
     for shape in content["shapes"]:
         points = np.array(shape["points"], float).reshape(-1, 2)
         label, kind = str(shape["label"]), shape.get("shape_type") or "polygon"
+        if kind == "mask":
+            yield _Outline(path, image, label, size, _placed(shape["mask"], points, size))
+            continue
         if kind == "rectangle":
             (left, top), (right, bottom) = points
             points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
@@ -174,35 +190,41 @@ def _labelme(path: Path, content: dict[str, Any]) -> Iterator[_Outline]:
         elif kind != "polygon":
             raise UserError(
                 f"{path}: a shape of the type {kind!r}, which outlines nothing; draw a polygon, a "
-                "rectangle or a circle"
+                "rectangle, a circle or a mask"
             )
         yield _Outline(path, image, label, size, _checked(points))
 
 
-def _coco(path: Path, content: dict[str, Any]) -> Iterator[_Outline]:
+def _placed(encoded: str, corners: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """A mask of labelme, a PNG in base64 with its first and last pixel, as one of the image."""
+    part = np.array(Image.open(io.BytesIO(base64.b64decode(encoded))), bool)
+    if size is None:
+        raise ValueError("a mask without imageHeight and imageWidth")
+    (left, top), mask = corners[0].astype(int), np.zeros(size, bool)
+    mask[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return mask
+
+
+def _coco(path: Path, folder: Path, content: dict[str, Any]) -> Iterator[_Outline]:
     images = {entry["id"]: entry for entry in content["images"]}
     labels = {entry["id"]: str(entry["name"]) for entry in content.get("categories", [])}
     for entry in content["annotations"]:
         about = images[entry["image_id"]]
-        name = Path(str(about["file_name"]).replace("\\", "/")).name
+        image = _find(path, folder, str(about["file_name"]))
         size = int(about["height"]), int(about["width"])
         label, segmentation = labels.get(entry.get("category_id"), ""), entry["segmentation"]
         if isinstance(segmentation, dict):
-            yield _Outline(path, name, label, size, _from_runs(path, segmentation))
+            yield _Outline(path, image, label, size, _from_runs(segmentation["counts"], *size))
             continue
         for polygon in segmentation:
             points = np.array(polygon, float).reshape(-1, 2)
-            yield _Outline(path, name, label, size, _checked(points))
+            yield _Outline(path, image, label, size, _checked(points))
 
 
-def _from_runs(path: Path, segmentation: dict[str, Any]) -> np.ndarray:
-    """A mask of COCO's run lengths, column by column: bool (H, W)."""
-    height, width = segmentation["size"]
-    counts = segmentation["counts"]
+def _from_runs(counts: str | list[int], height: int, width: int) -> np.ndarray:
+    """A mask of COCO's run lengths, column by column, compressed or not: bool (H, W)."""
     if isinstance(counts, str):
-        raise UserError(
-            f"{path}: compressed run lengths; export polygons, or uncompressed run lengths"
-        )
+        return decode(counts, (0, 0, height, width), height)
     values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return values.reshape(width, height).T
 

@@ -1,5 +1,7 @@
 """Outlines from files, drawn to the pixels that they are around."""
 
+import base64
+import io
 import json
 
 import numpy as np
@@ -8,6 +10,7 @@ from PIL import Image
 
 from semad.data.files import Reading
 from semad.errors import UserError
+from semad.scoring.rle import encode
 from semad.teaching.annotations import read_annotated
 
 READING = Reading(1)
@@ -112,7 +115,7 @@ def test_an_image_of_another_size(folder):
 
 def test_an_image_that_is_not_there(folder):
     labelme(folder, ("crack", SQUARE, "polygon"), name="..\\elsewhere\\b.png")
-    assert "outlines an image 'b.png', which is not in" in complaint(folder)
+    assert r"outlines an image '..\\elsewhere\\b.png', which is not in" in complaint(folder)
 
 
 def test_outlines_outside_of_the_image(folder):
@@ -130,9 +133,31 @@ def test_a_shape_that_is_no_region(folder):
     assert "a shape of the type 'line'" in complaint(folder)
 
 
-def test_compressed_runs(folder):
-    coco(folder, (1, {"size": [6, 8], "counts": "`25"}))
-    assert "compressed run lengths; export polygons" in complaint(folder)
+def test_masks_with_holes_that_semad_writes(folder):
+    """COCO's compressed runs, and a mask of labelme, whose points are its first and last pixel."""
+    ring = inside(1, 5, 2, 7) & ~inside(2, 4, 3, 6)
+    coco(folder, (1, {"size": [6, 8], "counts": encode(ring[1:5, 2:7], 1, 2, 6, 8)}))
+    (read,) = read_annotated(folder, READING)
+    np.testing.assert_array_equal(read.defects, ring)
+    (folder / "all.json").unlink()
+    buffer = io.BytesIO()
+    Image.fromarray(ring[1:5, 2:7]).save(buffer, "PNG")
+    labelme(folder, ("crack", [[2, 1], [6, 4]], "mask"))
+    content = json.loads((folder / "a.json").read_text())
+    content["shapes"][0]["mask"] = base64.b64encode(buffer.getvalue()).decode()
+    (folder / "a.json").write_text(json.dumps(content))
+    (read,) = read_annotated(folder, READING)
+    np.testing.assert_array_equal(read.defects, ring)
+
+
+def test_outlines_away_from_their_images(folder):
+    """As `config.score.formats=labelme` writes them: corrected where they are."""
+    (folder / "found/labelme/part").mkdir(parents=True)
+    labelme(folder, ("crack", SQUARE, "polygon"), name="../../../a.png")
+    (folder / "a.json").rename(folder / "found/labelme/part/a.json")
+    (read,) = read_annotated(folder / "found/labelme", READING)
+    assert read.name == "a.png"
+    np.testing.assert_array_equal(read.defects, inside(1, 4, 2, 5))
 
 
 @pytest.mark.parametrize(
