@@ -291,6 +291,11 @@ class ScoreSettings(Section):
         high=1e9,
         older=None,
     )
+    fibres: bool = knob(
+        False,
+        "also measure the fibres of new images: diameters, directions, porosity, pores",
+        older=False,
+    )
     reconstruction_weight: float = knob(
         ABSENT, "weight of the residual in the score", low=0.0, high=1.0
     )

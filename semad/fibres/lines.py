@@ -72,7 +72,8 @@ def _linked(sections: Sections) -> tuple[int, np.ndarray]:
     # A third of a pixel is what the position of an edge is uncertain by.
     alike = np.abs(first - second) < _ALIKE * np.minimum(first, second) + 0.3
     linked = (np.abs(cosine) > _COSINE) & alike
-    pairs = coo_matrix((np.ones(linked.sum(), bool), (i[linked], j[linked])), 2 * (len(sections.y),))
+    shape = (len(sections.y), len(sections.y))
+    pairs = coo_matrix((np.ones(linked.sum(), bool), (i[linked], j[linked])), shape)
     count, label = connected_components(pairs, directed=False)
     return int(count), label
 

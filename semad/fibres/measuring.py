@@ -93,7 +93,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     if image.ndim not in (2, 3) or min(image.shape, default=0) < 1 or min(image.shape[:2]) < 16:
         raise UserError(
-            f"an image of shape {image.shape}; give (H, W) or (H, W, C) of at least 16 pixels a side"
+            f"an image of shape {image.shape}; give (H, W) or (H, W, C), sides of 16 or more"
         )
     if image.dtype in (np.uint8, np.uint16):
         scale = float(np.iinfo(image.dtype).max)

@@ -60,7 +60,13 @@ def find_sections(edges: Edges, shape: tuple[int, int]) -> Sections:
     diameter = np.abs(y * down + x * right)
     square = (np.abs(y * right - x * down) < diameter / 2) & (diameter > THINNEST)
     middle_y, middle_x = (edges.y[p] + edges.y[q]) / 2, (edges.x[p] + edges.x[q]) / 2
-    values = (middle_y, middle_x, down, right, _without_blur(diameter, (edges.blur[p] + edges.blur[q]) / 2))
+    values = (
+        middle_y,
+        middle_x,
+        down,
+        right,
+        _without_blur(diameter, (edges.blur[p] + edges.blur[q]) / 2),
+    )
     return Sections(*(value[square] for value in values))
 
 

@@ -20,6 +20,7 @@ from semad.errors import CannotWrite, UserError
 from semad.inference import records
 from semad.inference.appearance import WHOLE, Appearance, appearance, differences
 from semad.inference.detector import Detector
+from semad.inference.fibre_table import measure_fibres, write_fibres
 from semad.inference.image_files import (
     Inputs,
     Item,
@@ -157,6 +158,8 @@ def _inspect_all(work: _Work) -> tuple[list[Record], int]:
 
 def _publish(work: _Work, known: list[Record]) -> None:
     records.write_tables(work.output, known, work.detector.thresholds_.image)
+    if work.detector.settings_.score.fibres:
+        write_fibres(work.output, known)
     write_report(work.detector, work.output, known)
 
 
@@ -237,19 +240,26 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
     records.store(work.output, item, {"verdict": None})
     try:
         write_results(work.output, item.key, pixels, values, mask, defects)
+        fibres = measure_fibres(work.output, item.key, pixels, mask) if settings.fibres else {}
     except Exception:
         records.remove(work.output, item.key)  # part of them would stand there without a verdict
         raise
-    record: Record = origin | {
-        "score": score,
-        "verdict": ANOMALOUS if score > detector.thresholds_.image else NORMAL,
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
-        "nm_per_pixel": scale,
-        "cautions": list(picture.cautions),
-        "unlike": unlike,
-        "defects": [measures(number, region, scale) for number, region in enumerate(defects, 1)],
-    }
+    record: Record = (
+        origin
+        | fibres
+        | {
+            "score": score,
+            "verdict": ANOMALOUS if score > detector.thresholds_.image else NORMAL,
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
+            "nm_per_pixel": scale,
+            "cautions": list(picture.cautions),
+            "unlike": unlike,
+            "defects": [
+                measures(number, region, scale) for number, region in enumerate(defects, 1)
+            ],
+        }
+    )
     return records.store(work.output, item, record)
 
 

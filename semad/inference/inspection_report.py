@@ -6,6 +6,7 @@ from pathlib import Path
 
 from semad import plots
 from semad.inference.detector import Detector
+from semad.inference.fibre_table import fibre_section
 from semad.inference.origin import describe
 from semad.inference.records import ANOMALOUS, VERDICTS, Record, count, without_verdict
 from semad.reports.cautions import (
@@ -56,6 +57,7 @@ def write_report(detector: Detector, output: Path, records: list[Record]) -> Non
         agreements=AGREEMENTS,
         cover=_cover(detector),
         about=about,
+        fibres=fibre_section(output, scored),
     )
 
 

@@ -22,6 +22,8 @@ def describe(detector: Detector) -> dict[str, Any]:
     settings, reading = detector.settings_, reading_of(detector)
     about = {"system": settings.method, "score": detector.system_.scoring.score}
     about |= {f"config.score.{name}": value for name, value in settings.score}
+    if not settings.score.fibres:
+        del about["config.score.fibres"]  # folders from before it go on
     about |= {f"config.data.{name}": getattr(reading, name) for name in _READING}
     # Thresholds stand for the weights; to five digits, since another machine may round otherwise.
     limits = {"image": detector.thresholds_.image, "pixel": detector.thresholds_.pixel}

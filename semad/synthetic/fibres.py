@@ -10,7 +10,6 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter
 
-
 NO_FIBRE = -1
 
 
