@@ -10,7 +10,7 @@ from semad.fibres.edges import find_edges
 from semad.fibres.lines import Lines, find_lines
 from semad.fibres.pores import pore_mask, pore_sizes
 from semad.fibres.sections import find_sections
-from semad.fibres.tally import Summary, Tally, summarise, tally
+from semad.fibres.tally import Distribution, Summary, Tally, summarise, tally
 
 _MARGIN = 3
 """Pixels around a defect, at least, that are left out; otherwise half a fibre's diameter."""
@@ -55,6 +55,20 @@ class Measurement(NamedTuple):
     def clean(self) -> Summary | None:
         """Of the image with defects left out; None for an image that is not fibrous."""
         return summarise(self.clean_counts) if self.fibrous else None
+
+    @property
+    def diameter_nm(self) -> Distribution | None:
+        """Diameters without defects in nm; None without a scale or fibres."""
+        if self.clean is None or self.nm_per_pixel is None:
+            return None
+        return self.clean.diameter.scaled(self.nm_per_pixel)
+
+    @property
+    def pore_nm(self) -> Distribution | None:
+        """Pores' equivalent diameters without defects in nm; None without a scale or fibres."""
+        if self.clean is None or self.nm_per_pixel is None:
+            return None
+        return self.clean.pore.scaled(self.nm_per_pixel)
 
 
 def measure(

@@ -33,7 +33,7 @@ class Tally(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """Of lengths, in pixels; None where there is nothing to tell.
+    """Of lengths, in pixels unless scaled; None where there is nothing to tell.
 
     Attributes:
       count: of samples.
@@ -46,6 +46,11 @@ class Distribution(NamedTuple):
     lower: float | None = None
     upper: float | None = None
     mode: float | None = None
+
+    def scaled(self, scale: float) -> "Distribution":
+        """The same in another unit, of which a pixel has `scale`."""
+        lengths = (None if value is None else value * scale for value in self[1:])
+        return Distribution(self.count, *lengths)
 
 
 class Summary(NamedTuple):

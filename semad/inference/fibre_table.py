@@ -131,18 +131,17 @@ def _rows(name: str, counts: dict[str, Tally], scale: float | None) -> Iterator[
             "pores": summary.pore.count,
         }
         for what, lengths in (("diameter", summary.diameter), ("pore", summary.pore)):
-            row |= _lengths(what, lengths, 1.0, "pixels")
+            row |= _lengths(what, lengths, "pixels")
             if scale is not None:
-                row |= _lengths(what, lengths, scale, "nm")
+                row |= _lengths(what, lengths.scaled(scale), "nm")
         yield row
 
 
-def _lengths(what: str, lengths: Distribution, scale: float, unit: str) -> Record:
+def _lengths(what: str, lengths: Distribution, unit: str) -> Record:
     values = (lengths.median, lengths.lower, lengths.upper, lengths.mode)
-    names = (*_OF_A_LENGTH, "mode")
     return {
-        f"{what}_{name}_{unit}": None if value is None else float(f"{value * scale:.4g}")
-        for name, value in zip(names, values, strict=True)
+        f"{what}_{name}_{unit}": None if value is None else float(f"{value:.4g}")
+        for name, value in zip((*_OF_A_LENGTH, "mode"), values, strict=True)
     }
 
 
