@@ -156,7 +156,7 @@ def _compared(summary: Summary, truth: Truth) -> dict[str, Any]:
         "iqr_error": round((found.upper - found.lower) / (upper - lower) - 1, 4),
         "order_error": round((summary.order or 0.0) - float(order), 4),
         "porosity_error": round((summary.porosity or 0.0) - truth.porosity, 4),
-        "length_share": round(found.count / len(truth.diameters), 3),
+        "length_share": round(found.samples / len(truth.diameters), 3),
     }
 
 

@@ -51,14 +51,14 @@ class Lines(NamedTuple):
 def find_lines(sections: Sections) -> Lines:
     """The centre lines of fibres."""
     if len(sections.y) < _FEWEST:
-        return Lines(*(np.zeros(0) for _ in range(4)), line=np.zeros(0, int))
+        return Lines(*np.zeros((4, 0)), np.zeros(0, int))
     count, label = _linked(sections)
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], np.arange(count + 1))
     parts = [np.zeros((0, 5))]
     for number in np.nonzero(np.diff(bounds) >= _FEWEST)[0]:
         part = order[bounds[number] : bounds[number + 1]]
-        parts.append(_sampled(Sections(*(values[part] for values in sections)), number))
+        parts.append(_sampled(Sections(*(values[part] for values in sections)), int(number)))
     y, x, across, diameter, line = np.concatenate(parts).T
     return _without_rims(Lines(y, x, across, diameter, line.astype(int)))
 

@@ -36,12 +36,12 @@ class Distribution(NamedTuple):
     """Of lengths, in pixels unless scaled; None where there is nothing to tell.
 
     Attributes:
-      count: of samples.
+      samples: how many there are.
       median, lower, upper: the median and the quartiles.
       mode: where the density is highest, after smoothing over five per cent.
     """
 
-    count: int
+    samples: int
     median: float | None = None
     lower: float | None = None
     upper: float | None = None
@@ -50,7 +50,7 @@ class Distribution(NamedTuple):
     def scaled(self, scale: float) -> "Distribution":
         """The same in another unit, of which a pixel has `scale`."""
         lengths = (None if value is None else value * scale for value in self[1:])
-        return Distribution(self.count, *lengths)
+        return Distribution(self.samples, *lengths)
 
 
 class Summary(NamedTuple):

@@ -124,11 +124,11 @@ def _rows(name: str, counts: dict[str, Tally], scale: float | None) -> Iterator[
         row = _empty(name, REGIONS[part], "") | {
             "fibrous": "yes",
             "nm_per_pixel": scale,
-            "length_pixels": summary.diameter.count,
+            "length_pixels": summary.diameter.samples,
             "direction_degrees": _rounded(summary.direction, 1),
             "order_parameter": _rounded(summary.order, 4),
             "porosity": _rounded(summary.porosity, 4),
-            "pores": summary.pore.count,
+            "pores": summary.pore.samples,
         }
         for what, lengths in (("diameter", summary.diameter), ("pore", summary.pore)):
             row |= _lengths(what, lengths, "pixels")

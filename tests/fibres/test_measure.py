@@ -43,7 +43,7 @@ def test_bars_of_known_width_and_direction(width, angle):
 def test_length_is_that_of_the_bars():
     # Four bars of 160 pixels, at whole multiples of 40 from the middle; one may lie on the border.
     summary = measure(photograph(bars(8.0, 0))).whole
-    assert 3 * SIZE * 0.95 < summary.diameter.count < 4 * SIZE
+    assert 3 * SIZE * 0.95 < summary.diameter.samples < 4 * SIZE
 
 
 def test_narrow_bars_are_not_widened_by_blur():
@@ -78,8 +78,8 @@ def test_porosity_and_pores():
     summary = measure(photograph(net)).whole
     assert summary.porosity == pytest.approx(9 / 16, abs=0.03)
     assert summary.pore.median == pytest.approx(30 * np.sqrt(4 / np.pi), rel=0.05)
-    assert summary.pore.count == 16
-    assert measure(photograph(net)[20:]).whole.pore.count == 12  # the border cuts four
+    assert summary.pore.samples == 16
+    assert measure(photograph(net)[20:]).whole.pore.samples == 12  # the border cuts four
 
 
 def test_defects_are_left_out():
@@ -101,7 +101,7 @@ def test_pores_that_a_defect_cuts_have_no_size():
     defect = np.zeros((SIZE, SIZE), bool)
     defect[60:64, 60:64] = True
     measured = measure(net, defect)
-    assert measured.clean.pore.count == measured.whole.pore.count - 1
+    assert measured.clean.pore.samples == measured.whole.pore.samples - 1
 
 
 @pytest.mark.parametrize("kind", ["blank", "noise", "texture", "discs"])

@@ -21,7 +21,7 @@ def test_quartiles_and_mode_by_hand():
     for value, share in ((found.lower, 25), (found.median, 50), (found.upper, 75)):
         assert value == pytest.approx(np.percentile(values, share), rel=0.011)
     assert found.mode == pytest.approx(10, rel=0.02)
-    assert found.count == 7001
+    assert found.samples == 7001
 
 
 def test_directions_are_axial():

@@ -40,7 +40,7 @@ def test_a_folder(measuring, folder, fibres, tmp_path):
     assert float(row["diameter_median_nm"]) == pytest.approx(
         20 * expected.whole.diameter.median, rel=1e-3
     )
-    assert int(row["length_pixels"]) == expected.whole.diameter.count
+    assert int(row["length_pixels"]) == expected.whole.diameter.samples
     noise = table["noise.png", "without defects"]
     assert (noise["fibrous"], noise["diameter_median_pixels"]) == ("no", "")
     assert noise["reason"].startswith("not fibrous")
