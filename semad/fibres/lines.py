@@ -51,7 +51,7 @@ class Lines(NamedTuple):
 def find_lines(sections: Sections) -> Lines:
     """The centre lines of fibres."""
     if len(sections.y) < _FEWEST:
-        return Lines(*np.zeros((4, 0)), np.zeros(0, int))
+        return Lines(*(np.zeros(0) for _ in range(4)), np.zeros(0, int))
     count, label = _linked(sections)
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], np.arange(count + 1))
