@@ -51,7 +51,8 @@ class Lines(NamedTuple):
 def find_lines(sections: Sections) -> Lines:
     """The centre lines of fibres."""
     if len(sections.y) < _FEWEST:
-        return Lines(*(np.zeros(0) for _ in range(4)), np.zeros(0, int))
+        none = np.zeros(0)
+        return Lines(none, none, none, none, none.astype(int))
     count, label = _linked(sections)
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], np.arange(count + 1))
