@@ -84,10 +84,11 @@ def _sampled(sections: Sections, number: int) -> np.ndarray:
     diameter's length; none if it is too short."""
     # Doubled angles, since a direction and its opposite are one.
     across = np.angle(np.mean((sections.right + 1j * sections.down) ** 2)) / 2
-    along = sections.x * -np.sin(across) + sections.y * np.cos(across)
+    cos, sin = np.cos(across), np.sin(across)
+    along = sections.y * cos - sections.x * sin
     order = np.argsort(along)
-    along = along[order]
-    y, x, diameter = sections.y[order], sections.x[order], sections.diameter[order]
+    along, aside = along[order], (sections.x * cos + sections.y * sin)[order]
+    diameter = sections.diameter[order]
     width = float(np.median(diameter))
     if along[-1] - along[0] < max(_SHORTEST * width, _FEWEST):
         return np.zeros((0, 5))
@@ -97,17 +98,13 @@ def _sampled(sections: Sections, number: int) -> np.ndarray:
     after = np.searchsorted(along, at)
     gap = np.minimum(along[after] - at, at - along[np.maximum(after - 1, 0)])
     kept = (high - low >= 3) & (gap < _GAP)
-    low, high = low[kept], high[kept]
-    mean_y, mean_x = (_means(values, low, high) for values in (y, x))
+    at, low, high = at[kept], low[kept], high[kept]
+    total = np.concatenate([[0.0], np.cumsum(aside)])
+    middle = (total[high] - total[low]) / (high - low)
     medians = [np.median(diameter[i:j]) for i, j in zip(low, high, strict=True)]
-    same = np.ones(len(low))
-    return np.stack([mean_y, mean_x, across * same, np.array(medians), number * same], axis=1)
-
-
-def _means(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The means of `values[low:high]`, for many windows."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    return (total[high] - total[low]) / (high - low)
+    y, x = at * cos + middle * sin, middle * cos - at * sin
+    same = np.ones(len(at))
+    return np.stack([y, x, across * same, np.array(medians), number * same], axis=1)
 
 
 def _without_rims(lines: Lines) -> Lines:

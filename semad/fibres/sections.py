@@ -48,10 +48,8 @@ def find_sections(edges: Edges, shape: tuple[int, int]) -> Sections:
       edges: of the image.
       shape: of the image, (H, W).
     """
-    hit, passed = _rays(edges, shape)
-    inner = np.bincount(passed, minlength=len(hit)) > 1  # once may be noise
+    hit = _rays(edges, shape)
     p = np.nonzero(hit >= 0)[0]
-    p = p[~(inner[p] | inner[hit[p]])]
     q = hit[p]
     down, right = edges.down[p] - edges.down[q], edges.right[p] - edges.right[q]
     length = np.hypot(down, right)
@@ -82,13 +80,12 @@ def _without_blur(apart: np.ndarray, blur: np.ndarray) -> np.ndarray:
     return 2 * np.maximum(a, x / 2)
 
 
-def _rays(edges: Edges, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """For every edge the number of the edge opposite, or -1; and the edges that were passed."""
+def _rays(edges: Edges, shape: tuple[int, int]) -> np.ndarray:
+    """For every edge the number of the edge opposite, or -1, `(N,)`."""
     number = _numbers(edges, shape)
     count, strength = len(edges.row), edges.strength
     going, hit = np.arange(count), np.full(count, -1)
     best, rising = np.zeros_like(strength), np.zeros_like(strength)
-    passed = [np.zeros(0, int)]
     for far in np.arange(THINNEST, min(THICKEST, min(shape) / 2), _STEP):
         row = np.rint(edges.y[going] + far * edges.down[going]).astype(int)
         column = np.rint(edges.x[going] + far * edges.right[going]).astype(int)
@@ -100,8 +97,6 @@ def _rays(edges: Edges, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]
         new = there & (cosine < -_OPPOSITE) & (strength[met] > _STRONGER * best[going])
         new &= weaker > _EVEN * np.maximum(strength[going], strength[met])
         new &= rising[going] < _OBSTACLE * weaker
-        old = hit[going[new]]
-        passed.append(old[old >= 0])
         hit[going[new]], best[going[new]] = met[new], strength[met[new]]
         same = there & (cosine > _OPPOSITE) & (far > _NEAR)
         rising[going[same]] = np.maximum(rising[going[same]], strength[met[same]])
@@ -110,7 +105,7 @@ def _rays(edges: Edges, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]
         going = going[~(ends | (rising[going] > strength[going]))]
         if not len(going):
             break
-    return hit, np.concatenate(passed)
+    return hit
 
 
 def _numbers(edges: Edges, shape: tuple[int, int]) -> np.ndarray:

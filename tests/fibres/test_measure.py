@@ -104,6 +104,19 @@ def test_pores_that_a_defect_cuts_have_no_size():
     assert measured.clean.pore.samples == measured.whole.pore.samples - 1
 
 
+@pytest.mark.parametrize("shape", ["boxes", "one bar"])
+def test_short_or_few_pieces_are_not_fibrous(shape):
+    y, x = np.mgrid[:SIZE, :SIZE]
+    image = ((y % 32 < 14) & (x % 32 < 20)).astype(float)
+    if shape == "one bar":
+        image = ((y > 70) & (y < 78)).astype(float)
+    measured = measure(photograph(image))
+    assert len(measured.lines.y) >= 100
+    covered = measured.lines.diameter.sum() / SIZE**2
+    says = {"boxes": "times as long as wide", "one bar": f"cover {covered:.1%}"}[shape]
+    assert says in measured.reason
+
+
 @pytest.mark.parametrize("kind", ["blank", "noise", "texture", "discs"])
 def test_not_fibrous(kind):
     rng = np.random.default_rng(3)
