@@ -40,16 +40,22 @@ def test_a_thin_line_in_the_strip_of_a_thick_one_is_its_rim(y, kept):
 
 
 def test_a_thin_fibre_that_crosses_a_thick_one_is_kept():
-    crossing = row(30, 4.0, start=40, stop=80)
+    crossing = row(30, 4.0, start=31, stop=44)
     crossing = Sections(crossing.x, crossing.y, crossing.right, crossing.down, crossing.diameter)
     assert 4 in find_lines(joined(row(30, 16.0), crossing)).diameter
 
 
-@pytest.mark.parametrize(("gap", "widths"), [(0.55, {20}), (0.0, {8})])
-def test_weak_edges_inside_are_passed_and_gaps_are_not(gap, widths):
-    """Two bars of 8 pixels with 4 between: rims of one fibre, or two fibres side by side."""
+@pytest.mark.parametrize(
+    ("first", "between", "second", "widths"),
+    [
+        (0.8, 0.55, 0.8, {20}),  # bright rims of one fibre
+        (0.8, 0.0, 0.8, {8}),  # two fibres
+        (0.5, 0.25, 0.65, {8}),  # a fibre, and a brighter one above a third
+    ],
+)
+def test_weak_edges_inside_are_passed_and_gaps_are_not(first, between, second, widths):
+    """Two bars of 8 pixels with 4 between."""
     image = np.zeros((80, 80), np.float32)
-    image[30:50] = 0.8
-    image[38:42] = gap
+    image[30:38], image[38:42], image[42:50] = first, between, second
     lines = find_lines(find_sections(find_edges(image), image.shape))
     assert set(np.round(lines.diameter)) == widths
