@@ -244,23 +244,17 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
     except Exception:
         records.remove(work.output, item.key)  # part of them would stand there without a verdict
         raise
-    record: Record = (
-        origin
-        | fibres
-        | {
-            "score": score,
-            "verdict": ANOMALOUS if score > detector.thresholds_.image else NORMAL,
-            "width": pixels.shape[1],
-            "height": pixels.shape[0],
-            "nm_per_pixel": scale,
-            "cautions": list(picture.cautions),
-            "unlike": unlike,
-            "defects": [
-                measures(number, region, scale) for number, region in enumerate(defects, 1)
-            ],
-        }
-    )
-    return records.store(work.output, item, record)
+    record: Record = origin | {
+        "score": score,
+        "verdict": ANOMALOUS if score > detector.thresholds_.image else NORMAL,
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "nm_per_pixel": scale,
+        "cautions": list(picture.cautions),
+        "unlike": unlike,
+        "defects": [measures(number, region, scale) for number, region in enumerate(defects, 1)],
+    }
+    return records.store(work.output, item, record | fibres)
 
 
 def _unlike(work: _Work, pixels: np.ndarray) -> str:
