@@ -16,6 +16,7 @@ from typing import Any
 import ablation_tables
 import exports
 import fault_table
+import fibre_truth
 import reproduction
 import rival_tables
 import search_curves
@@ -91,6 +92,7 @@ def pages() -> dict[Path, str]:
         },
         "search.md": {"searches": f"\n{search_curves.table()}"},
         "reliability.md": {"faults": f"\n{fault_table.table()}"},
+        "fibres.md": {"fibre-truth": f"\n{fibre_truth.table()}"},
         "python.md": {"exports": f"\n{exports.table()}"},
     }
     whole = INTRODUCTION + tables.details(results)

@@ -268,3 +268,41 @@ def map_cases(path: Path, cases: dict[str, tuple[np.ndarray, np.ndarray, np.ndar
             axes.set_title(title, fontsize=7)
             axes.axis("off")
     figure.savefig(path, dpi=_DPI)
+
+
+def fibres(
+    path: BinaryIO,
+    diameters: dict[str, list[int]],
+    angles: dict[str, list[int]],
+    nm_per_pixel: float | None,
+) -> None:
+    """Diameters and directions of fibres, as shares of the length of their centre lines.
+
+    Args:
+      path: an opened file.
+      diameters: by region, counts in bins of one per cent from 1 pixel on.
+      angles: by region, counts in bins of equal width from 0 to 180 degrees.
+      nm_per_pixel: the scale, if known.
+    """
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    unit = "nm" if nm_per_pixel else "pixels"
+    for number, (name, counts) in enumerate(diameters.items()):
+        share = ndimage.gaussian_filter1d(np.pad(np.array(counts, float), (0, 20)), 2)
+        middle = np.exp((np.arange(len(share)) + 0.5) / 100)
+        density = share / max(share.sum(), 1) * 100 / (middle * (nm_per_pixel or 1))
+        left.plot(middle * (nm_per_pixel or 1), density, label=name, **_strength(number))
+    for number, (name, counts) in enumerate(angles.items()):
+        limits = np.linspace(0, 180, len(counts) + 1)
+        shares = np.array(counts) / max(sum(counts), 1)
+        right.stairs(shares, limits, label=name, **_strength(number))
+    seen = np.nonzero(np.sum([np.pad(c, (0, 2000 - len(c))) for c in diameters.values()], 0))[0]
+    if len(seen):
+        limits = np.exp(np.array([seen[0], seen[-1] + 1]) / 100) * (nm_per_pixel or 1)
+        left.set_xlim(*limits)
+    left.set(title="fibre diameters", xlabel=f"diameter, {unit}", ylabel="density")
+    right.set(title="directions", xlabel="degrees", ylabel="share", xlim=(0, 180), ylim=(0, None))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    figure.savefig(path, dpi=_DPI)

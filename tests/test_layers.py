@@ -12,6 +12,7 @@ ROOT = Path(semad.__file__).parent
 LAYERS = (
     "errors",
     "utils",
+    "fibres",
     "types",
     "losses",
     "config",

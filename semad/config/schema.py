@@ -310,6 +310,11 @@ class ScoreSettings(Section):
         choices=("none", *DEFECT_FORMATS),
         older="coco",
     )
+    fibres: bool = knob(
+        False,
+        "also measure the fibres of new images: diameters, directions, porosity, pores",
+        older=False,
+    )
     reconstruction_weight: float = knob(
         ABSENT, "weight of the residual in the score", low=0.0, high=1.0
     )
@@ -317,8 +322,8 @@ class ScoreSettings(Section):
 
     @property
     def of_scores(self) -> dict[str, Any]:
-        """What scores and thresholds depend on: all but the formats of files."""
-        return {name: value for name, value in self if name != "formats"}
+        """What scores and thresholds depend on: all but what else is made of new images."""
+        return {name: value for name, value in self if name not in ("formats", "fibres")}
 
 
 class EvalSettings(Section):

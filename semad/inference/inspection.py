@@ -21,6 +21,7 @@ from semad.inference import records
 from semad.inference.appearance import WHOLE, Appearance, appearance, differences
 from semad.inference.defect_files import write_defect_files
 from semad.inference.detector import Detector
+from semad.inference.fibre_table import measure_fibres, write_fibres
 from semad.inference.image_files import (
     Inputs,
     Item,
@@ -163,6 +164,8 @@ def _publish(work: _Work, known: list[Record]) -> None:
     records.write_tables(work.output, known, work.detector.thresholds_.image)
     formats = work.detector.settings_.score.formats
     write_defect_files(work.output, known, formats, work.inputs.paths)
+    if work.detector.settings_.score.fibres:
+        write_fibres(work.output, known)
     write_report(work.detector, work.sliders, work.output, known)
 
 
@@ -247,6 +250,7 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
     records.store(work.output, item, {"verdict": None})
     try:
         write_results(work.output, item.key, image, work.sliders.levels)
+        fibres = measure_fibres(work.output, item.key, pixels, mask) if settings.fibres else {}
     except Exception:
         records.remove(work.output, item.key)  # part of them would stand there without a verdict
         raise
@@ -260,7 +264,7 @@ def _score(work: _Work, item: Item, origin: Record) -> Record:
         "unlike": unlike,
         "defects": [measures(number, region, scale) for number, region in enumerate(defects, 1)],
     }
-    return records.store(work.output, item, record)
+    return records.store(work.output, item, record | fibres)
 
 
 def _label(item: Item, picture: Picture) -> tuple[np.ndarray | None, list[str]]:

@@ -10,6 +10,7 @@ import matplotlib
 from semad import plots
 from semad.inference.appearance import WHOLE
 from semad.inference.detector import Detector
+from semad.inference.fibre_table import fibre_section
 from semad.inference.map_levels import Sliders, as_values
 from semad.inference.origin import describe
 from semad.inference.records import (
@@ -83,6 +84,7 @@ def write_report(detector: Detector, sliders: Sliders, output: Path, records: li
         agreements=AGREEMENTS,
         cover=_cover(detector),
         about=about,
+        fibres=fibre_section(output, scored),
     )
 
 

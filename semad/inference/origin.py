@@ -20,8 +20,10 @@ def reading_of(detector: Detector) -> Reading:
 def describe(detector: Detector) -> dict[str, Any]:
     """What results of two detectors are told apart by."""
     settings, reading = detector.settings_, reading_of(detector)
-    about = {"system": settings.method, "score": detector.system_.scoring.score}
+    about: dict[str, Any] = {"system": settings.method, "score": detector.system_.scoring.score}
     about |= {f"config.score.{name}": value for name, value in settings.score.of_scores.items()}
+    if settings.score.fibres:  # not measured of images that were scored without
+        about["config.score.fibres"] = True
     about |= {f"config.data.{name}": getattr(reading, name) for name in _READING}
     # Thresholds stand for the weights; to five digits, since another machine may round otherwise.
     limits = {"image": detector.thresholds_.image, "pixel": detector.thresholds_.pixel}

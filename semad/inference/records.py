@@ -23,7 +23,8 @@ from semad.utils.sealed import read_sealed, write_sealed
 Record = dict[str, Any]
 """Of an image with a verdict: `file`, `key`, `page`, `sha256`, `description`, `score`, `verdict`,
 `width`, `height`, `nm_per_pixel`, `cautions`, `defects`, `unlike`, how the image as a whole
-differs from the training images, or None, and `label`, SHA-256 of a mask that a person made of it.
+differs from the training images, or None, and `label`, SHA-256 of a mask that a person made of it;
+with `config.score.fibres` also `fibres`, see `semad.inference.fibre_table`.
 Of another file: `file`, `verdict`, `error` and `image`, whether a verdict was to be expected."""
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
@@ -38,6 +39,8 @@ RESULTS = (
 ON_REQUEST = ("labelme/{}.json", "rois/{}.zip")
 """Others, which are made of the record alone; see `semad.inference.defect_files`."""
 COCO = "defects.coco.json"
+FIBRES = "fibres/{}.png"
+"""One more, where the record has `fibres`."""
 
 SCORE_COLUMNS = (
     *("file", "score", "verdict", "threshold", "defects", "defect_area_pixels"),
@@ -90,8 +93,8 @@ def check_new_or_ours(output: Path) -> None:
 
 
 def _check_links(output: Path) -> None:
-    names = (SETTINGS, "scores.csv", "defects.csv", COCO, "report.html")
-    folders = sorted({name.partition("/")[0] for name in (*RESULTS, *ON_REQUEST)})
+    names = (SETTINGS, "scores.csv", "defects.csv", COCO, "fibres.csv", "report.html")
+    folders = sorted({name.partition("/")[0] for name in (*RESULTS, *ON_REQUEST, FIBRES)})
     paths = [output / name for name in (*names, *folders)]
     for folder in folders:
         for parent, below, files in os.walk(output / folder):
@@ -117,7 +120,8 @@ def load(output: Path, item: Item, origin: Record | None = None) -> Record | Non
         return None
     if not record.keys() >= _NEEDED or (origin and not record.items() >= origin.items()):
         return None
-    files = (output / name.format(item.key) for name in RESULTS)
+    names = (*RESULTS, FIBRES) if "fibres" in record else RESULTS
+    files = (output / name.format(item.key) for name in names)
     return record if all(path.is_file() for path in files) else None
 
 
@@ -152,7 +156,7 @@ def remove(output: Path, key: str) -> None:
 
     The record goes last: it says whose the others are.
     """
-    for name in (*RESULTS, *ON_REQUEST, _RECORD):
+    for name in (*RESULTS, *ON_REQUEST, FIBRES, _RECORD):
         path = output / name.format(key)
         with writing(path):
             if not path.is_dir():  # semad wrote none of that name
@@ -177,11 +181,12 @@ def write_tables(output: Path, records: Iterable[Record], threshold: float) -> N
             }
         scores.append(row)
         defects += [{"file": record["file"]} | region for region in regions]
-    _write(output / "scores.csv", SCORE_COLUMNS, scores)
-    _write(output / "defects.csv", DEFECT_COLUMNS, defects)
+    write_table(output / "scores.csv", SCORE_COLUMNS, scores)
+    write_table(output / "defects.csv", DEFECT_COLUMNS, defects)
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Record]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Record]) -> None:
+    """A CSV file of rows, whatever else they hold; no cell is a formula for a spreadsheet."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, columns, extrasaction="ignore")
     writer.writeheader()

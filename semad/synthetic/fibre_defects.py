@@ -28,7 +28,7 @@ def film(canvas: Canvas, rng: Generator) -> Canvas:
     tilt_x, tilt_y = (np.float32(v) for v in rng.uniform(-0.005, 0.005, 2))
     tilt = (x - np.float32(centre[0])) * tilt_x + (y - np.float32(centre[1])) * tilt_y
     value = np.float32(rng.uniform(0.25, 0.7)) + tilt
-    return paint(canvas, np.clip((field - 1) * 3 + 0.5, 0, 1), value, defect=True)
+    return paint(canvas, np.clip((field - 1) * 3 + 0.5, 0, 1), value)
 
 
 def bead(canvas: Canvas, rng: Generator, fibres: list[Fibre]) -> Canvas:
@@ -48,7 +48,7 @@ def bead(canvas: Canvas, rng: Generator, fibres: list[Fibre]) -> Canvas:
     canvas = shade(canvas, distance, reach=radius, strength=0.4)
     turned = np.minimum(square, 1)
     value = np.float32(fibre.grey) * (0.66 + 0.34 * turned * turned + 0.08 * np.clip(v, -1, 1))
-    return paint(canvas, np.clip(0.5 - distance, 0, 1), value, defect=True)
+    return paint(canvas, np.clip(0.5 - distance, 0, 1), value)
 
 
 def clot(canvas: Canvas, rng: Generator, fibres: list[Fibre]) -> Canvas:
@@ -97,7 +97,7 @@ def _grain(canvas: Canvas, point: np.ndarray, radius: float, grey: float) -> Can
     canvas = shade(canvas, distance, reach=radius, strength=0.5)
     turned = np.minimum(square, 1)
     value = np.float32(grey) * (0.75 + 0.3 * turned)
-    return paint(canvas, np.clip(0.5 - distance, 0, 1), value, defect=True)
+    return paint(canvas, np.clip(0.5 - distance, 0, 1), value)
 
 
 def _position(rng: Generator, size: int, margin: float) -> np.ndarray:

@@ -10,12 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter
 
-
-class Canvas(NamedTuple):
-    """The picture so far and the share of each pixel that shows a defect, both `(size, size)`."""
-
-    image: np.ndarray
-    defect: np.ndarray
+NO_FIBRE = -1
 
 
 class Fibre(NamedTuple):
@@ -27,6 +22,23 @@ class Fibre(NamedTuple):
     twist: float
     half_width: float
     grey: float
+
+
+class Canvas(NamedTuple):
+    """The picture so far, and what it shows where.
+
+    Attributes:
+      image: grey values, `(size, size)`.
+      defect: the share of each pixel that shows a defect, `(size, size)`.
+      shown: the number of the fibre that most of a pixel shows, int32 `(size, size)`; `NO_FIBRE`
+        where that is something else.
+      fibres: those painted so far, by number.
+    """
+
+    image: np.ndarray
+    defect: np.ndarray
+    shown: np.ndarray
+    fibres: tuple[Fibre, ...] = ()
 
 
 class Look(NamedTuple):
@@ -48,7 +60,12 @@ def sample_look(rng: Generator) -> Look:
 
 def blank(size: int) -> Canvas:
     """Returns a dark canvas without defects."""
-    return Canvas(np.full((size, size), 0.03, np.float32), np.zeros((size, size), np.float32))
+    shape = (size, size)
+    return Canvas(
+        image=np.full(shape, 0.03, np.float32),
+        defect=np.zeros(shape, np.float32),
+        shown=np.full(shape, NO_FIBRE, np.int32),
+    )
 
 
 def coordinates(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,11 +74,16 @@ def coordinates(size: int) -> tuple[np.ndarray, np.ndarray]:
     return line[None, :], line[:, None]
 
 
-def paint(canvas: Canvas, alpha: np.ndarray, value: np.ndarray, *, defect: bool) -> Canvas:
-    """Paints `value` over the canvas with opacity `alpha` (0 to 1), as part of a defect or not."""
+def paint(
+    canvas: Canvas, alpha: np.ndarray, value: np.ndarray, fibre: Fibre | None = None
+) -> Canvas:
+    """Paints `value` over the canvas with opacity `alpha` (0 to 1): a fibre, or else a defect."""
+    number = NO_FIBRE if fibre is None else len(canvas.fibres)
     return Canvas(
-        canvas.image + alpha * (value - canvas.image),
-        canvas.defect + alpha * (np.float32(defect) - canvas.defect),
+        image=canvas.image + alpha * (value - canvas.image),
+        defect=canvas.defect + alpha * (np.float32(fibre is None) - canvas.defect),
+        shown=np.where(alpha > 0.5, np.int32(number), canvas.shown),
+        fibres=canvas.fibres if fibre is None else (*canvas.fibres, fibre),
     )
 
 
@@ -138,4 +160,4 @@ def _draw_fibre(canvas: Canvas, fibre: Fibre) -> Canvas:
     # A tilted surface sends more electrons: the edges of a fibre are bright, one more than the
     # other because the detector stands on one side.
     value = np.float32(fibre.grey) * (0.74 + 0.24 * turn * turn + 0.08 * turn)
-    return paint(canvas, np.clip(0.5 - outside, 0, 1), value, defect=False)
+    return paint(canvas, np.clip(0.5 - outside, 0, 1), value, fibre)

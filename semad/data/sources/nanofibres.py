@@ -55,7 +55,22 @@ def render(rng: Generator, size: int, anomalous: bool) -> tuple[np.ndarray, np.n
       The image, `(size, size)` uint8, and its mask, bool of the same shape: True where more than
       half of what a pixel shows is a defect.
     """
-    look = fibres.sample_look(rng)
+    canvas = draw(rng, size, anomalous)
+    return fibres.develop(canvas, rng), canvas.defect > 0.5
+
+
+def draw(
+    rng: Generator, size: int, anomalous: bool, look: fibres.Look | None = None
+) -> fibres.Canvas:
+    """Draws what one image shows, before the detector's gain and noise.
+
+    Args:
+      rng: for all that is random.
+      size: height and width in pixels.
+      anomalous: whether there are defects.
+      look: of the fibres; None draws that too.
+    """
+    look = look or fibres.sample_look(rng)
     canvas = fibres.blank(size)
     for level, blur in LAYERS:
         layer = fibres.sample_layer(rng, size, look, level)
@@ -68,7 +83,7 @@ def render(rng: Generator, size: int, anomalous: bool) -> tuple[np.ndarray, np.n
     canvas = fibres.draw_layer(canvas, top, blur=0.0)
     if anomalous:
         canvas = defects.scatter(canvas, rng, top, share)
-    return fibres.develop(canvas, rng), canvas.defect > 0.5
+    return canvas
 
 
 def _film_count(rng: Generator, size: int) -> int:
