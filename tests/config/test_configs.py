@@ -174,6 +174,7 @@ def test_what_leaves_an_older_run_what_it_was():
         "score.pooling": "max",
         "score.min_area": 20,
         "score.nm_per_pixel": None,
+        "score.formats": "coco",
         "score.fibres": False,
         "select": "none",
         "splices.sheet": 0.0,
