@@ -21,6 +21,7 @@ import reproduction
 import rival_tables
 import search_curves
 import tables
+import teaching
 from paths import DOCS, LEDGER, RESULTS
 from tables import Result
 
@@ -92,6 +93,7 @@ def pages() -> dict[Path, str]:
         },
         "search.md": {"searches": f"\n{search_curves.table()}"},
         "reliability.md": {"faults": f"\n{fault_table.table()}"},
+        "teaching.md": {"teaching": f"\n{teaching.table()}"},
         "fibres.md": {"fibre-truth": f"\n{fibre_truth.table()}"},
         "python.md": {"exports": f"\n{exports.table()}"},
     }

@@ -7,7 +7,8 @@ The run's own data are used. Of each kind of defect (the folder of a test image;
 data has no folders) the first images by name are outlined by their masks, as a user would: one,
 two, five of them, and a run is taught with each (`--mode teach`). All are compared on the same
 images, those that none of them was taught with. With `--record` the result is kept in
-`experiments/results/teaching_<name>.json`.
+`experiments/results/teaching_<name>.json`; the file of a data set takes the kinds of several calls.
+`experiments/results.py table` makes the table of docs/teaching.md.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from semad.config.settings import resolve, with_values
 from semad.data import sources
 from semad.data.source import Source
 from semad.inference.detector import Detector
+from semad.reports.tables import markdown_line
 from semad.teaching.teach import teach
 from semad.utils.files import write_text
 
@@ -57,9 +59,46 @@ def main() -> None:
         made = {"command": " ".join(["python", *sys.argv])} | compare(arguments)
         write_text(arguments.output / "teaching.json", json.dumps(made, indent=1) + "\n")
         if arguments.record:
-            path = RESULTS / f"teaching_{arguments.record}.json"
-            write_text(path, json.dumps(made, indent=1) + "\n")
-        print(json.dumps(made, indent=1))
+            record(made, RESULTS / f"teaching_{arguments.record}.json")
+
+
+def record(made: dict[str, Any], path: Path) -> None:
+    """Keeps a result beside those of other kinds; effects by file stay with the taught runs."""
+    kept = json.loads(path.read_text()) if path.is_file() else {"kinds": {}}
+    for rows in made["kinds"].values():
+        for row in rows.values():
+            row.get("effect", {}).pop("outlines", None)
+    text = json.dumps(kept | made | {"kinds": kept["kinds"] | made["kinds"]}, indent=1)
+    write_text(path, f"{text}\n")
+
+
+def table() -> str:
+    """The recorded results in Markdown: the kind that was outlined, and all others."""
+    head = (
+        *("data, kind", "outlines", "that kind: pixels AUROC", "AP", "image AUROC", "flagged"),
+        *("other kinds: pixels AUROC", "AP", "good ones flagged", "planted defects: AP"),
+    )
+    lines = [markdown_line(head), markdown_line(["---"] * len(head))]
+    for path in sorted(RESULTS.glob("teaching_*.json")):
+        name = path.stem.removeprefix("teaching_")
+        for kind, rows in json.loads(path.read_text())["kinds"].items():
+            for count, row in rows.items():
+                lines.append(markdown_line(_cells(f"{name}, {kind}", count, row, kind)))
+    return "\n".join(lines) + "\n"
+
+
+def _cells(name: str, count: str, row: dict[str, Any], kind: str) -> list[str]:
+    taught, others, good = row[kind], row.get("others"), row["good"]
+    planted = row.get("effect", {}).get("planted", {}).get("all")
+    return [
+        *(name, count, f"{taught['pixel_auroc']:.3f}"),
+        *(f"{taught['pixel_average_precision']:.3f}", f"{taught['image_auroc']:.3f}"),
+        f"{taught['flagged']} of {taught['images']}",
+        f"{others['pixel_auroc']:.3f}" if others else "–",
+        f"{others['pixel_average_precision']:.3f}" if others else "–",
+        f"{good['flagged']} of {good['images']}",
+        f"{planted['before']:.3f} → {planted['after']:.3f}" if planted else "–",
+    ]
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -76,12 +115,12 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     for kind in kinds:
         defective = [i for i, name in enumerate(images.kinds) if name == kind]
         rest = [i for i in range(len(images.kinds)) if i not in defective[: max(counts)]]
-        rows = {"0": _figures(before, images, rest)}
+        rows = {"0": _figures(before, images, rest, kind)}
         for count in counts:
             folder = arguments.output / f"{kind}_{count}"
             outline(images, defective[:count], folder / "outlined")
             record = teach(arguments.workdir, config, folder / "outlined", folder / "run")
-            figures = _figures(semad.load(folder / "run"), images, rest)
+            figures = _figures(semad.load(folder / "run"), images, rest, kind)
             rows[str(count)] = figures | {"effect": record["effect"]}
         made["kinds"][kind] = rows
     return made
@@ -107,8 +146,13 @@ def outline(images: Images, chosen: Sequence[int], folder: Path) -> None:
         Image.fromarray(mask).save(folder / f"{stem}_mask.png")
 
 
-def _figures(detector: Detector, images: Images, rest: Sequence[int]) -> dict[str, Any]:
-    """By kind, against the good images: pixels, images, and how many are flagged."""
+def _figures(
+    detector: Detector, images: Images, rest: Sequence[int], taught: str
+) -> dict[str, Any]:
+    """By kind, against the good images: pixels, images, and how many are flagged.
+
+    `others` are all kinds but the one that is taught.
+    """
     maps = {i: detector.anomaly_map(images.pixels[i]) for i in rest}
     scores = {i: detector.score_map(maps[i]) for i in rest}
     good = [i for i in rest if images.kinds[i] == "good"]
@@ -116,8 +160,14 @@ def _figures(detector: Detector, images: Images, rest: Sequence[int]) -> dict[st
     flagged = int(sum(scores[i] > limit for i in good))
     figures: dict[str, Any] = {"good": {"images": len(good), "flagged": flagged}}
     defective = [i for i in rest if images.kinds[i] != "good"]
-    for kind in [*sorted({images.kinds[i] for i in defective}), "all"]:
-        mine = [i for i in defective if kind in ("all", images.kinds[i])]
+    groups = {
+        kind: [i for i in defective if images.kinds[i] == kind]
+        for kind in sorted({images.kinds[i] for i in defective})
+    }
+    groups["others"] = [i for i in defective if images.kinds[i] != taught]
+    for kind, mine in groups.items():
+        if not mine:
+            continue
         labels = np.concatenate([images.masks[i].ravel() for i in (*mine, *good)])
         values = np.concatenate([maps[i].ravel() for i in (*mine, *good)])
         anomalous = np.arange(len(mine) + len(good)) < len(mine)
