@@ -200,7 +200,9 @@ class Phase(NamedTuple):
 
     A net that no update of the phase trains is frozen: losses see it as it is used at test time,
     with its EMA weights and in inference mode. `epochs_key` is the config key of the epochs.
-    `annotated` is how many annotated patches a batch has beside its images.
+    `annotated` is how many annotated patches a batch has beside its images. `kept`, if any, is the
+    share of the averaged weights from before the phase in those at its end, and the average goes
+    over all of it; otherwise its window is that of `config.train`.
     """
 
     name: str
@@ -208,6 +210,7 @@ class Phase(NamedTuple):
     updates: tuple[Update, ...]
     epochs_key: str = "train.epochs"
     annotated: int = 0
+    kept: float = 0.0
 
 
 class Method(NamedTuple):

@@ -20,6 +20,8 @@ from jax.scipy.special import ndtri
 _SPOTS = (21, 11, 6, 3)  # pixels: sizes of the masks' features
 _GRAINS = (32, 16, 8, 4, 2, 1)  # pixels: of the textures'
 _COVERAGE = (0.02, 0.5)  # of an image by its mask
+_ENLARGED = (0.6, 1.6)  # size of an outlined defect, as a share of its own
+_SHIFT = 0.25  # of a patch
 _CLEAN = 0.25  # share of images that are left as they are
 
 
@@ -76,6 +78,30 @@ def varied(keys: jax.Array, images: jax.Array) -> jax.Array:
     shift = jax.random.uniform(keys[1], (count, 1, 1, 1), minval=-0.15, maxval=0.15)
     mean = images.mean(axis=(1, 2), keepdims=True)
     return _bounded(mean + gain * (images - mean) + shift, images)
+
+
+def moved(key: jax.Array, images: jax.Array, masks: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Images (N, P, P, C) and their masks (N, P, P), each pair enlarged, turned and shifted alike.
+
+    What comes from outside of an image is 0 in both.
+    """
+    keys = jax.random.split(key, 3)
+    count, size = masks.shape[:2]
+    planes = jnp.concatenate([images, masks[..., None]], axis=-1)
+    turned = jax.random.bernoulli(keys[0], shape=(count, 1, 1, 1))
+    planes = jnp.where(turned, planes.swapaxes(1, 2), planes)
+    low, high = jnp.log(jnp.array(_ENLARGED))
+    scales = jnp.exp(jax.random.uniform(keys[1], (count, 1), minval=low, maxval=high))
+    shifts = jax.random.uniform(keys[2], (count, 2), minval=-_SHIFT, maxval=_SHIFT)
+    # The middle stays in the middle but for the shift.
+    offsets = size * (shifts + (1 - scales) / 2)
+
+    def move(plane: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:
+        both = jnp.broadcast_to(scale, (2,))
+        return jax.image.scale_and_translate(plane, plane.shape, (0, 1), both, offset, "linear")
+
+    planes = jax.vmap(move)(planes, scales, offsets)
+    return planes[..., :-1], planes[..., -1]
 
 
 def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:

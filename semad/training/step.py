@@ -4,6 +4,7 @@ All of it is pure: (state, images, hparams) -> (state, loss terms). `make_progra
 the members of a group and compiles one or many steps into one program.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -110,7 +111,8 @@ def phase_step(
                 key = jax.random.fold_in(loss_key, repeat)
                 state, terms_ = apply_update(method, update, trained, state, batch, key, hparams)
                 terms |= {f"{update.name}/{name}": value for name, value in terms_.items()}
-        ema = moved_average(state.ema, state.weights, trained, phase_step, averaged)
+        window = Average(phase.kept ** (1 / total), math.inf) if phase.kept else averaged
+        ema = moved_average(state.ema, state.weights, trained, phase_step, window)
         return state._replace(step=state.step + 1, ema=ema), terms
 
     return step

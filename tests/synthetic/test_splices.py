@@ -64,3 +64,32 @@ def test_noise_level_of_noise_on_a_slope():
     slope = jnp.linspace(-0.5, 0.5, 64)[None, :, None, None]
     noisy = slope + 0.1 * jax.random.normal(KEY, (4, 64, 64, 1))
     np.testing.assert_allclose(splices.noise_level(noisy), 0.1, rtol=0.05)
+
+
+def test_an_outlined_defect_is_moved_with_its_mask():
+    inside = np.zeros((64, 32, 32), np.float32)
+    inside[:, 10:20, 14:18] = 1
+    images, masks = splices.moved(KEY, jnp.asarray(inside)[..., None] * 0.5, jnp.asarray(inside))
+    np.testing.assert_allclose(images[..., 0], masks * 0.5, atol=1e-6)
+    areas = np.asarray(masks).sum(axis=(1, 2))
+    assert 0.3 * 40 < areas.min() < 0.5 * 40  # a size of 0.6 is 0.36 of the area
+    assert 2 * 40 < areas.max() < 2.6 * 40  # and 1.6 is 2.56
+    rows, columns = (np.asarray(masks).max(axis=axis).sum(axis=1) for axis in (2, 1))
+    assert 0.3 < (rows > columns).mean() < 0.7  # half of them are turned
+
+
+def test_without_a_change_a_defect_stays_or_is_turned(monkeypatch):
+    monkeypatch.setattr(splices, "_ENLARGED", (1.0, 1.0))
+    monkeypatch.setattr(splices, "_SHIFT", 0.0)
+    images, masks = splices.moved(KEY, IMAGES, IMAGES[..., 0])
+    np.testing.assert_allclose(images[..., 0], masks, atol=1e-6)
+    turned = [
+        np.allclose(after, before[..., 0].T, atol=1e-5)
+        for after, before in zip(masks, IMAGES, strict=True)
+    ]
+    same = [
+        np.allclose(after, before[..., 0], atol=1e-5)
+        for after, before in zip(masks, IMAGES, strict=True)
+    ]
+    assert all(a != b for a, b in zip(turned, same, strict=True))
+    assert 4 <= sum(turned) <= 12

@@ -109,6 +109,20 @@ def test_repeated_updates_get_fresh_batches_and_keys():
     assert not np.intersect1d(first, second).size  # an epoch of 4 images is two batches of 2
 
 
+def test_a_phase_may_keep_a_share_of_the_average_from_before():
+    method = toy(product, product)
+    rates = HPARAMS | {name: 0.0 for name in HPARAMS if name.startswith("lr_")}
+    phase = method.phases[0]._replace(kept=0.25, epochs=3)
+    state = init_state(method, 0)
+    before = jax.tree.map(lambda leaf: leaf + 8, state.ema.params)
+    state = state._replace(ema=state.ema._replace(params=before))
+    step = phase_step(method, phase, 0, SAMPLING, Average(0.5, 1.0))
+    for _ in range(3 * 2):  # epochs of two batches
+        state, _ = step(state, IMAGES, rates)
+    # The weights stand still, so a quarter of the distance is left.
+    assert state.ema.params["f"]["a"] == pytest.approx(2 + 8 / 4)
+
+
 @pytest.mark.parametrize(
     ("step", "share", "decay"),
     [
