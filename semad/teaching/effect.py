@@ -43,8 +43,8 @@ def effect(before: Detector, after: Detector, given: Sequence[AnnotatedImage]) -
       Student's 95 % `interval`, and whether it got `worse` (the interval lies below 0). `normal`:
       of the held-out normal images, how many are flagged, and the outlined share of their pixels,
       before and after, at each detector's thresholds; `outlines`: of the annotated images, which
-      teaching saw, the share of the pixels outlined as defects that is in a defect, and of those
-      outlined as normal.
+      teaching saw, the share of the pixels outlined as defects that lies above the threshold for
+      pixels, and of those outlined as normal.
     """
     tried = _try(before), _try(after)
     excluded = before.method_.excluded_families
@@ -69,7 +69,7 @@ def in_words(made: dict[str, Any]) -> list[str]:
     for row in made["outlines"]:
         parts = [
             f"of the pixels outlined as {'normal' if name == 'normal' else 'defects'} "
-            f"{row[name]['before']:.0%} were in a defect, now {row[name]['after']:.0%}"
+            f"{row[name]['before']:.0%} were above the threshold, now {row[name]['after']:.0%}"
             for name in ("defects", "normal")
             if name in row
         ]
@@ -151,7 +151,10 @@ def _alarms(detector: Detector, tried: _Tried) -> dict[str, float]:
 
 
 def _outlined(before: Detector, after: Detector, image: AnnotatedImage) -> dict[str, Any]:
-    masks = {"before": before.segment(image.image), "after": after.segment(image.image)}
+    masks = {
+        when: detector.anomaly_map(image.image) > detector.thresholds_.pixel
+        for when, detector in (("before", before), ("after", after))
+    }
     regions = {"defects": image.defects, "normal": image.normal}
     return {"file": image.name} | {
         name: {when: float(mask[region].mean()) for when, mask in masks.items()}

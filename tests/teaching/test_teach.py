@@ -242,7 +242,7 @@ def test_an_effect_in_words():
         "normal": {"images": 3, "before": {"flagged": 0}, "after": {"flagged": 1}},
     }
     assert in_words(made) == [
-        "a.png: of the pixels outlined as defects 10% were in a defect, now 95%",
+        "a.png: of the pixels outlined as defects 10% were above the threshold, now 95%",
         "planted defects: average precision 0.500, now 0.600 (+0.100)",
         "worse than before: film (-0.100, 95 % -0.150 to -0.050)",
         "held-out normal images that are flagged: 0 of 3, now 1 of 3",
