@@ -1,7 +1,6 @@
 """`--mode teach`: a trained run goes on, in a new workdir, with outlines that a person drew."""
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,6 @@ from semad.utils.backend import in_float32
 from semad.utils.files import check_replaceable, write_text
 from semad.utils.locks import folder_lock
 from semad.utils.versions import checksum
-
-_log = logging.getLogger(__name__)
 
 EPOCHS = 6
 """Of teaching, unless `config.train.teaching_epochs` is set."""
