@@ -64,12 +64,13 @@ def main() -> None:
 
 def record(made: dict[str, Any], path: Path) -> None:
     """Keeps a result beside those of other kinds; effects by file stay with the taught runs."""
-    kept = json.loads(path.read_text()) if path.is_file() else {"kinds": {}}
+    kept = json.loads(path.read_text()) if path.is_file() else {"commands": {}, "kinds": {}}
     for rows in made["kinds"].values():
         for row in rows.values():
             row.get("effect", {}).pop("outlines", None)
-    text = json.dumps(kept | made | {"kinds": kept["kinds"] | made["kinds"]}, indent=1)
-    write_text(path, f"{text}\n")
+    commands = kept["commands"] | dict.fromkeys(made["kinds"], made["command"])
+    whole = {"commands": commands, "kinds": kept["kinds"] | made["kinds"]}
+    write_text(path, json.dumps(whole, indent=1) + "\n")
 
 
 def table() -> str:
@@ -110,7 +111,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     images = _images(sources.load(data))
     counts = [int(count) for count in arguments.counts.split(",")]
     kinds = arguments.kinds.split(",") if arguments.kinds else sorted({*images.kinds} - {"good"})
-    made: dict[str, Any] = {"counts": counts, "kinds": {}}
+    made: dict[str, Any] = {"kinds": {}}
     before = semad.load(arguments.workdir)
     for kind in kinds:
         defective = [i for i, name in enumerate(images.kinds) if name == kind]
