@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from semad.data.annotated import AnnotatedImage
 from semad.inference.detector import Detector
-from semad.scoring.batched import make_scorer, over_devices
+from semad.scoring.batched import ensemble, make_scorer, over_devices
 from semad.scoring.maps import map_images, smooth
 from semad.scoring.thresholds import CONFIDENCE
 from semad.selection.validator import Trial, try_on
@@ -96,8 +96,8 @@ def _interval(row: dict[str, Any]) -> str:
 
 def _try(detector: Detector) -> _Tried:
     system, sigma = detector.system_, detector.settings_.score.smoothing
-    scorer = over_devices(make_scorer(system.method, maps=True))
-    mapper = partial(map_images, scorer, detector.members_[0], tiling=system.scoring.tiling)
+    scorer = over_devices(ensemble(make_scorer(system.method, maps=True)))
+    mapper = partial(map_images, scorer, detector.members_, tiling=system.scoring.tiling)
     trial = try_on(
         mapper, detector.normal_.holdout, system.settings.seed, label="mapping planted defects"
     )
