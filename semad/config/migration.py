@@ -44,6 +44,9 @@ def migrate(stored: dict[str, Any]) -> None:
     stored["score"].setdefault("pixel_rate", stored["score"]["threshold_rate"])
     # The data bar was left out of new images alone.
     stored["data"].setdefault("data_bar", stored["score"].pop("data_bar", 0))
+    # Mirror images were all or none.
+    if isinstance(flips := stored["score"].get("flips"), bool):
+        stored["score"]["flips"] = "all" if flips else "none"
     for section, names in REMOVED.items():
         for name in names:
             stored.get(section, {}).pop(name, None)

@@ -260,10 +260,12 @@ class ScoreSettings(Section):
         low=1,
         high=65_536,
     )
-    flips: bool = knob(
-        False,
-        "means over four mirror images, where training saw them: four times slower",
-        older=False,
+    flips: str = knob(
+        "none",
+        "mirror images, where training saw them: all four of each patch, and their mean (all, four "
+        "times slower), or one of the four for each patch, by turns (alternate, maps only)",
+        choices=("none", "all", "alternate"),
+        older="none",
     )
     window: int = knob(
         0,

@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -29,25 +28,22 @@ from semad.data import patches
 from semad.data.arrays import Images, from_array, from_arrays, source_of
 from semad.data.normal_images import NormalImages
 from semad.errors import UserError
-from semad.run.history import load_history
+from semad.inference.kept_choices import TrainedRun, origin_of
 from semad.run.population import members_in_use
 from semad.run.prepare import Run, prepare
 from semad.run.system import System, build, check_stride, scoring_state, with_settings
 from semad.run.workdir import load_normal
 from semad.run.workdir import restore as restore_state
 from semad.scoring.batched import check_finite, ensemble, make_scorer, over_devices
-from semad.scoring.calibration import Calibration, NormalMap, calibrate
-from semad.scoring.image_scores import ImageScorer, Scales
-from semad.scoring.kept_maps import map_and_keep
+from semad.scoring.calibration import Calibration
+from semad.scoring.image_scores import ImageScorer
 from semad.scoring.maps import map_images
-from semad.scoring.rate_curves import RateCurves, Setting
+from semad.scoring.rate_curves import RateCurves
 from semad.scoring.regions import segment
-from semad.scoring.thresholds import Rates, Thresholds
-from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
-from semad.selection.select import VERSION, apply_selection, in_words, select
+from semad.scoring.thresholds import Thresholds
+from semad.selection.select import apply_selection, in_words
 from semad.types import Method, TrainState
 from semad.utils.backend import in_float32
-from semad.utils.cache import load_cached, store_cached
 from semad.utils.versions import checksum
 
 _log = logging.getLogger(__name__)
@@ -180,74 +176,24 @@ class Detector(BaseEstimator):
         self.members_ = [scoring_state(system, state, number) for number in in_use]
         self.normal_ = normal
         self._scorer = over_devices(ensemble(make_scorer(system.method, maps=True)))
-        self._origin = {
-            "checkpoint": system.settings.eval.checkpoint,
-            "steps": [int(state.step[number]) for number in in_use],
-            "search": dict(system.settings.search),
-        }
-        if workdir and (history := load_history(workdir)):
-            self._origin["history"] = history  # other rates lead to other weights of a step
+        self._origin = origin_of(system, state, in_use, workdir)
         self.system_ = system
-        self.selection_ = self._select(system)
+        self.selection_ = self._run.select(system)
         if self.selection_:
             _log.info("%s", in_words(system.settings, self.selection_))
             self.system_ = with_settings(system, apply_selection(system.settings, self.selection_))
         self.__dict__.pop("_calibrated", None)
         return self
 
-    def _select(self, system: System) -> dict[str, Any] | None:
-        settings = system.settings
-        if settings.select == "none":
-            return None
-        origin = self._origin | settings.score.of_scores | {"validator": VERSION}
-        if cached := load_cached(self.workdir_, "selection", origin):
-            return cached
-        unfinished = self._unfinished("selection", origin)
-        selection = select(system, self.members_[0], self.normal_.holdout, unfinished=unfinished)
-        store_cached(self.workdir_, "selection", origin, selection)
-        unfinished.remove()
-        return selection
+    @property
+    def _run(self) -> TrainedRun:
+        return TrainedRun(self.members_, self.normal_, self.workdir_, self._origin)
 
     @cached_property
     @in_float32
     def _calibrated(self) -> Calibration:
         check_is_fitted(self, "members_")
-        score = self.system_.settings.score
-        origin = self._origin | score.of_scores
-        origin |= {"normal_images": len(self.normal_.images), "rows_seen": sum(self.normal_.seen)}
-        origin["curves"] = True  # older semads stored none
-        if cached := load_cached(self.workdir_, "calibration", origin):
-            return _calibration_of(cached)
-        rates = Rates(score.threshold_rate, score.pixel_rate)
-        unfinished, name = self._unfinished("calibration", origin), self.system_.scoring.score
-        kept = map_and_keep(
-            lambda images: ({name: values} for values in self._maps(images)),
-            self.normal_.images,
-            "mapping normal images",
-            unfinished,
-        )
-        pairs = zip(kept, self.normal_.seen, strict=True)
-        maps = [NormalMap(values[name], seen) for values, seen in pairs]
-        pooling, part = score.pooling, self.normal_.part
-        made = calibrate(maps, rates, pooling, score.min_area, part, curves=True)
-        content = {
-            "thresholds": made.thresholds._asdict(),
-            "scorer": made.scorer._asdict(),
-            "record": made.record,
-            "curves": made.curves,
-        }
-        store_cached(self.workdir_, "calibration", origin, content)
-        unfinished.remove()
-        return made
-
-    def _unfinished(self, what: str, origin: dict[str, Any]) -> Unfinished:
-        """Keeps maps of held-out images, where there is a workdir that can be written to."""
-        if self.workdir_ is None:
-            return KEEP_NOTHING
-        leaves = jax.tree.leaves([member.weights for member in self.members_])
-        about = origin | {"weights": checksum([np.asarray(leaf) for leaf in leaves])}
-        folder = self.workdir_ / f".{what}.unfinished"
-        return Unfinished(folder, json.dumps(about, sort_keys=True), required=False)
+        return self._run.calibrate(self.system_, self._maps)
 
     @property
     def settings_(self) -> Settings:
@@ -370,15 +316,6 @@ def load(workdir: str | Path, config: ml_collections.ConfigDict | None = None) -
     normal = load_normal(workdir)
     state = restore_state(workdir, system)
     return Detector(config, workdir)._adopt(system, state, normal, workdir)
-
-
-def _calibration_of(cached: dict[str, Any]) -> Calibration:
-    scorer = dict(cached["scorer"])
-    if scorer["scales"] is not None:
-        scorer["scales"] = Scales(*(tuple(values) for values in scorer["scales"]))
-    curves = RateCurves(*(tuple(Setting(*row) for row in part) for part in cached["curves"]))
-    thresholds = Thresholds(**cached["thresholds"])
-    return Calibration(thresholds, ImageScorer(**scorer), cached["record"], curves)
 
 
 def check_makes_maps(system: System) -> None:

@@ -171,7 +171,11 @@ def _describe(detector: Detector, tiling: MapTiling) -> dict[str, Any]:
         "value_range": [0, 1],  # grey values as shares of 255 or 65535
         "items": all(image.shape[:2] == (size, size) for image in detector.normal_.images),
         "normalisation": detector.method_.normalisation,  # inside the artefact, for the record
-        "map": {"stride": tiling.stride, "smoothing": settings.score.smoothing},
+        "map": {
+            "stride": tiling.stride,
+            "alternate": tiling.alternate,
+            "smoothing": settings.score.smoothing,
+        },
         "image": detector.scorer_._asdict(),
         "thresholds": {"patch": _patch_threshold(detector, tiling.patch_size)}
         | detector.thresholds_._asdict(),

@@ -39,6 +39,8 @@ def load(folder: Path) -> tuple[dict[str, Any], Patches]:
 def anomaly_map(image: np.ndarray, model: dict[str, Any], patches: Patches) -> np.ndarray:
     """Means over overlapping patches, weighted by Hann's window, then smoothed: (H, W).
 
+    With `alternate` every patch is mirrored before it is scored, its map after that: by turns.
+
     Args:
       image: (H, W) or (H, W, C) with the C of model.json; uint8 or uint16.
       model, patches: of `load`.
@@ -53,17 +55,25 @@ def anomaly_map(image: np.ndarray, model: dict[str, Any], patches: Patches) -> n
     starts = [
         sorted({*range(0, length - size + 1, stride), length - size}) for length in image.shape[:2]
     ]
-    corners = [(top, left) for top in starts[0] for left in starts[1]]
+    turn = model["map"]["alternate"]
+    corners = [
+        (top, left, (-1 if turn and i % 2 else 1, -1 if turn and j % 2 else 1))
+        for i, top in enumerate(starts[0])
+        for j, left in enumerate(starts[1])
+    ]
     ramp = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
     weight = np.outer(ramp, ramp).astype(np.float32)
     sums, weights = np.zeros((2, *image.shape[:2]), np.float32)
     for first in range(0, len(corners), count):
         part = corners[first : first + count]
-        cut = [image[top : top + size, left : left + size] for top, left in part]
+        cut = [
+            image[top : top + size, left : left + size][::down, ::right]
+            for top, left, (down, right) in part
+        ]
         full = np.stack(cut + cut[-1:] * (count - len(cut)))
         values = patches(full * np.float32(1 / np.iinfo(image.dtype).max))
-        for (top, left), value in zip(part, values, strict=False):
-            sums[top : top + size, left : left + size] += value * weight
+        for (top, left, (down, right)), value in zip(part, values, strict=False):
+            sums[top : top + size, left : left + size] += value[::down, ::right] * weight
             weights[top : top + size, left : left + size] += weight
     return ndimage.gaussian_filter(sums / weights, model["map"]["smoothing"], mode="reflect")
 

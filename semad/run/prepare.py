@@ -103,10 +103,10 @@ def prepare(
         batch_size=settings.train.batch_size,
         flips=not source.oriented if data.flips is None else data.flips,
     )
-    if settings.score.flips and not sampling.flips:
+    if settings.score.flips != "none" and not sampling.flips:
         raise UserError(
-            f"config.score.flips is on, and {source.name} is trained on without mirror images "
-            "(config.data.flips); set --config.score.flips=False"
+            f"config.score.flips is {settings.score.flips}, and {source.name} is trained on "
+            "without mirror images (config.data.flips); set --config.score.flips=none"
         )
     return Run(system, source, patches.stack(train), normal, sampling)
 

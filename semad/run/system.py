@@ -81,7 +81,7 @@ def build(config: ml_collections.ConfigDict | Settings) -> System:
             f"config.method is {shown(settings.method)}; it must be one of: {', '.join(METHODS)}"
         )
     method = METHODS[settings.method](settings)._replace(
-        normalisation=resolve_normalisation(settings.data), flips=settings.score.flips
+        normalisation=resolve_normalisation(settings.data), flips=settings.score.flips == "all"
     )
     check_learning_rates(method)
     members = population(settings)
@@ -103,7 +103,8 @@ def scoring_plan(settings: Settings, method: Method) -> ScoringPlan:
     default = plan.search_chunk if method.searches else plan.score_chunk
     chunk = (score.chunk or default) * jax.local_device_count()
     window = score.window if method.convolutional else 0
-    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window)
+    alternate = score.flips == "alternate"
+    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window, alternate)
     return ScoringPlan(method.aliases.get(name, name), chunk, tiling)
 
 

@@ -57,12 +57,16 @@ class MapTiling(NamedTuple):
       chunk: patches per call; bounds memory.
       window: of a convolutional system, the height and width of what is scored in place of
         patches, where the image is large enough; else 0.
+      alternate: whether patches are mirrored before they are scored, and their maps after that:
+        neighbours differently, so that a pixel is seen in all four mirror images for the work of
+        one, where patches overlap.
     """
 
     patch_size: int
     stride: int
     chunk: int
     window: int = 0
+    alternate: bool = False
 
     def fit(self, height: int, width: int) -> "MapTiling":
         """The same for an image of this size: patches, or windows as patches."""
@@ -70,7 +74,7 @@ class MapTiling(NamedTuple):
             return self
         size = max(self.patch_size, min(self.window, height, width) // CELL * CELL)
         chunk = max(1, self.chunk * self.patch_size**2 // size**2)
-        return MapTiling(size, size * 3 // 4, chunk)
+        return MapTiling(size, size * 3 // 4, chunk, alternate=self.alternate)
 
 
 def anomaly_maps(
@@ -96,44 +100,83 @@ def anomaly_maps(
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    size, stride, chunk, _ = tiling.fit(*image.shape[:2])
+    fitted = tiling.fit(*image.shape[:2])
+    size, stride = fitted.patch_size, fitted.stride
     if stride > size:
         raise ValueError(f"a stride of {stride} leaves gaps between patches of {size}")
-    tops, lefts = (positions(length, size, stride) for length in image.shape[:2])
-    corners = np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
-    maps = _blend(scorer, member, image, corners, size, chunk, names)
+    starts = [positions(length, size, stride) for length in image.shape[:2]]
+    turns = [np.arange(len(along)) % 2 * fitted.alternate for along in starts]
+    patches = Patches(image, size, _grid(*starts), _grid(*turns).astype(bool))
+    maps = _blend(scorer, member, patches, fitted.chunk, names)
     for values in maps.values():
         smooth(values, smoothing, out=values)
     return maps
 
 
+class Patches(NamedTuple):
+    """Those of an image that its map is blended of, sorted by their tops.
+
+    Attributes:
+      image: (H, W, C).
+      size: height and width of a patch.
+      corners: (N, 2), rows of (top, left).
+      mirrored: bool (N, 2), whether a patch is mirrored upside down, and left to right.
+    """
+
+    image: np.ndarray
+    size: int
+    corners: np.ndarray
+    mirrored: np.ndarray
+
+    def cut(self, rows: slice) -> np.ndarray:
+        """Some of the patches, as they are to be scored: (n, P, P, C)."""
+        return mirror(cut(self.image, self.corners[rows], self.size), self.mirrored[rows])
+
+
+def mirror(values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Mirrors patches or their maps, (N, P, P, ...), each by a row of `mirrored`, (N, 2)."""
+    for axis in (1, 2):
+        rows = mirrored[:, axis - 1]
+        if rows.any():
+            values = values.copy()
+            values[rows] = np.flip(values[rows], axis)
+    return values
+
+
+def _grid(down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """All pairs, row by row: (N, 2)."""
+    return np.stack(np.meshgrid(down, right, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
 def _blend(
     scorer: Scorer,
     member: ScoringStates,
-    image: np.ndarray,
-    corners: np.ndarray,
-    size: int,
+    patches: Patches,
     chunk: int,
     names: Collection[str],
 ) -> Maps:
-    """The weighted means over patches at corners (N, 2), sorted by their tops.
+    """The weighted means over patches.
 
     Large images leave room for one array of their size per map. So sums become means in place, band
     by band: rows above the patches of the moment are complete, and weights are summed for the rows
     of these patches alone.
     """
+    image, size, corners, mirrored = patches
     weight = window(size)
     shares = np.zeros((size, image.shape[1]), np.float32)  # of the rows from `band` on
     band = 0
     maps: Maps = {}
-    patches = partial(_patches, image, corners, size)
-    chunks = score_chunks(scorer, member, patches, len(corners), chunk)
+    chunks = score_chunks(scorer, member, patches.cut, len(corners), chunk)
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
     for start, scored in tqdm(
         chunks, "one image", total, unit="chunk", leave=False, delay=BAR_DELAY
     ):
-        parts = {name: values * weight for name, values in _everywhere(scored, names).items()}
+        turned = mirrored[start : start + chunk]
+        parts = {
+            name: mirror(values, turned) * weight
+            for name, values in _everywhere(scored, names).items()
+        }
         maps = maps or {name: np.zeros(image.shape[:2], np.float32) for name in parts}
         for number, (top, left) in enumerate(corners[start : start + chunk]):
             if done := top - band:
@@ -195,10 +238,6 @@ def map_images(
 
 def _stack(images: Sequence[np.ndarray], rows: slice) -> np.ndarray:
     return np.stack(images[rows])
-
-
-def _patches(image: np.ndarray, corners: np.ndarray, patch_size: int, rows: slice) -> np.ndarray:
-    return cut(image, corners[rows], patch_size)
 
 
 def smooth(values: np.ndarray, sigma: float, out: np.ndarray | None = None) -> np.ndarray:

@@ -151,6 +151,17 @@ def test_an_older_workdir_gets_the_keys_that_came_later(method, tmp_path):
         files.check_streams(tmp_path)
 
 
+@pytest.mark.parametrize(("stored", "now"), [(True, "all"), (False, "none"), (None, "none")])
+def test_mirror_images_of_an_older_workdir(stored, now, tmp_path):
+    config = tiny.config("dense_discriminator").to_json_best_effort()
+    config = json.loads(config)
+    config["score"]["flips"] = stored
+    if stored is None:
+        del config["score"]["flips"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert files.load(tmp_path).score.flips == now
+
+
 def test_what_leaves_an_older_run_what_it_was():
     """Every value that `migrate` adds, as the keys came one by one."""
     added = {
@@ -166,7 +177,7 @@ def test_what_leaves_an_older_run_what_it_was():
         "population.points": "",
         "population.together": 0,
         "score.window": 0,
-        "score.flips": False,
+        "score.flips": "none",
         "eval.purpose": None,
         "train.validation": "reconstruction",
         "score.member": -1,

@@ -150,17 +150,17 @@ def test_a_choice_without_labels(config, source, tmp_path, monkeypatch):
     settings = fitted.settings_.score
     assert (settings.name, settings.smoothing) == (ranking[0]["score"], ranking[0]["smoothing"])
     assert fitted.config.score.name is None  # the argument is left alone
-    monkeypatch.setattr("semad.inference.detector.select", None)  # cached: not chosen again
+    monkeypatch.setattr("semad.inference.kept_choices.select", None)  # cached: not chosen again
     again = semad.load(tmp_path)
     assert again.selection_ == fitted.selection_
     np.testing.assert_array_equal(
         again.score_samples(source.test), fitted.score_samples(source.test)
     )
     monkeypatch.undo()
-    monkeypatch.setattr("semad.inference.detector.VERSION", -1)  # by another validator: anew
+    monkeypatch.setattr("semad.inference.kept_choices.VERSION", -1)  # by another validator: anew
     chosen_again = []
     monkeypatch.setattr(
-        "semad.inference.detector.select",
+        "semad.inference.kept_choices.select",
         lambda *given, **named: chosen_again.append(given) or fitted.selection_,
     )
     assert semad.load(tmp_path).selection_ == fitted.selection_

@@ -42,7 +42,7 @@ SYSTEMS = {
     "autoencoder": {"score__smoothing": 1.5, "score__pooling": "several", "score__min_area": 4},
     "bigan": {"score__pooling": "tenth", "population__seeds": 2},
     "anogan": {"score__pooling": "mean"},
-    "dense_discriminator": {"score__flips": True, "data__normalisation": "standardise"},
+    "dense_discriminator": {"score__flips": "alternate", "data__normalisation": "standardise"},
     "inpainting": {"score__window": 50, "score__smoothing": 2.0},
 }
 """Settings of all kinds, each with one system."""

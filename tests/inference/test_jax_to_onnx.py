@@ -128,7 +128,7 @@ def test_what_cannot_be_translated_is_said(function, says):
 @pytest.mark.parametrize("name", [name for name in tiny.NAMES if not tiny.BUILT[name].searches])
 def test_every_system_that_scores_in_one_pass(name):
     """Untrained; scores and maps of mirror images, standardised."""
-    config = tiny.config(name, data__name="nanofibres", score__flips=True)
+    config = tiny.config(name, data__name="nanofibres", score__flips="all")
     config.data.normalisation = "standardise"
     system = build(config)
     state = jax.tree.map(lambda leaf: leaf[0], init_population(system.method, [0]))

@@ -86,7 +86,7 @@ def test_blending_in_bands_is_blending_at_once(shape, stride, size):
     """To the bit: sums and weights of the whole image, divided, then smoothed into a new array."""
     image = draw(*shape)
     tiling = MapTiling(16, stride, 8, size)
-    patch, step, _, _ = tiling.fit(*shape)
+    patch, step, *_ = tiling.fit(*shape)
     sums, shares, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32), window(patch)
     for top in positions(shape[0], patch, step):
         for left in positions(shape[1], patch, step):
@@ -96,6 +96,39 @@ def test_blending_in_bands_is_blending_at_once(shape, stride, size):
     for sigma in (0.0, 3.0):
         found = anomaly_maps(scorer, None, image, tiling, smoothing=sigma, names=("pixel",))
         np.testing.assert_array_equal(found["pixel"], smooth(sums / shares, sigma))
+
+
+def lopsided(member, patches, absent=None):
+    """Maps in which every pixel has a weight by its place in the patch."""
+    scored = scorer(member, patches)
+    weights = np.arange(256, dtype=np.float32).reshape(1, 16, 16)
+    return scored._replace(maps={"pixel": scored.maps["pixel"] * weights})
+
+
+@pytest.mark.parametrize("shape", [(40, 61), (16, 24)])
+def test_alternate_mirrors_neighbours_differently(shape):
+    """What a patch has at a pixel is what its mirror image has there, by hand."""
+    image = draw(*shape)
+    sums, shares, weight = np.zeros(shape), np.zeros(shape), window(16)
+    for i, top in enumerate(positions(shape[0], 16, 8)):
+        for j, left in enumerate(positions(shape[1], 16, 8)):
+            place = slice(top, top + 16), slice(left, left + 16)
+            axes = [axis for axis, number in ((0, i), (1, j)) if number % 2]
+            weights = np.flip(np.arange(256.0).reshape(16, 16), axes)
+            sums[place] += image[place][..., 0] * weights * weight
+            shares[place] += weight
+    tiling = MapTiling(16, 8, 5, alternate=True)
+    values = anomaly_maps(lopsided, None, image, tiling)["pixel"]
+    np.testing.assert_allclose(values, sums / shares, rtol=1e-5)
+
+
+def test_alternate_changes_nothing_where_mirror_images_are_all_alike():
+    """Pixels as a map: mirrored back, they are where they were."""
+    image = draw(50, 33)
+    tiling = MapTiling(16, 6, 7, alternate=True)
+    for name, values in anomaly_maps(scorer, None, image, tiling).items():
+        plain = anomaly_maps(scorer, None, image, tiling._replace(alternate=False))[name]
+        np.testing.assert_array_equal(values, plain)
 
 
 def test_a_map_takes_little_more_memory_than_itself():
@@ -129,6 +162,7 @@ def test_windows_fit_the_image():
     assert wanted.fit(139, 1024) == MapTiling(128, 96, 4)
     assert wanted.fit(40, 33) == MapTiling(32, 24, 64)
     assert wanted._replace(window=0).fit(700, 1024) == MapTiling(32, 16, 64)
+    assert wanted._replace(alternate=True).fit(40, 33) == MapTiling(32, 24, 64, alternate=True)
 
 
 def test_smoothing_keeps_a_constant_and_spreads_a_point():

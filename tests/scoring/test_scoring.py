@@ -133,7 +133,7 @@ def test_residual_scores_are_those_of_the_reconstruction(scoring):
 
 @pytest.mark.parametrize("name", ["bigan", "dense_discriminator"])
 def test_flips_are_means_over_mirror_images(name):
-    run = tiny.prepare(name, data__flips=True, score__flips=True)
+    run = tiny.prepare(name, data__flips=True, score__flips="all")
     own = ScoringState(shaken_weights(run.method), run.method.hparams, jax.random.key(3))
     patches = np.stack(run.source.test[:3])
     found = make_scorer(run.method, maps=True)(own, patches)
@@ -153,8 +153,8 @@ def test_flips_are_means_over_mirror_images(name):
 
 
 def test_flips_without_flips_in_training_are_refused():
-    with pytest.raises(UserError, match=r"digits.*--config.score.flips=False"):
-        tiny.prepare("bigan", score__flips=True)
+    with pytest.raises(UserError, match=r"digits.*--config.score.flips=none"):
+        tiny.prepare("bigan", score__flips="all")
 
 
 def test_raw_weights_are_those_of_the_last_phase():
