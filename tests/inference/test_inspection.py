@@ -12,7 +12,7 @@ from PIL import Image
 import semad
 from semad.config.settings import with_values
 from semad.errors import CannotWrite, UserError
-from semad.inference import inspection as inspecting
+from semad.inference import scored_image
 from semad.inference.inspection import inspect
 from semad.inference.records import DEGENERATE, SKIPPED, UNREADABLE, count, without_verdict
 from semad.run.system import with_settings
@@ -128,14 +128,14 @@ def test_a_scale_that_changed_changes_the_areas(inspector, folder, tmp_path):
 def test_a_file_that_fails_does_not_stop_the_others(
     inspector, folder, tmp_path, monkeypatch, error, says
 ):
-    read = inspecting.read_picture
+    read = scored_image.read_picture
 
     def refuse(path, *rest):
         if path.name == "deep.tif":
             raise error
         return read(path, *rest)
 
-    monkeypatch.setattr(inspecting, "read_picture", refuse)
+    monkeypatch.setattr(scored_image, "read_picture", refuse)
     found = {one["file"]: one for one in inspect(inspector, folder, tmp_path / "out").records}
     assert found["deep.tif"]["verdict"] == UNREADABLE
     assert says in found["deep.tif"]["error"]
@@ -143,7 +143,7 @@ def test_a_file_that_fails_does_not_stop_the_others(
 
 
 def test_an_image_that_memory_cannot_hold_is_not_tried(inspector, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(inspecting, "_BYTES_PER_PIXEL", 2**50)
+    monkeypatch.setattr(scored_image, "_BYTES_PER_PIXEL", 2**50)
     record = inspect(inspector, folder / "deep.tif", tmp_path / "out").records[0]
     assert record["verdict"] == UNREADABLE
     assert "72×72 pixels takes" in record["error"]
@@ -183,10 +183,10 @@ def test_each_page_of_a_stack_is_an_image_where_asked_for(inspector, fibres, tmp
 
 
 def test_cautions_travel(inspector, folder, tmp_path, monkeypatch, caplog):
-    read = inspecting.read_picture
+    read = scored_image.read_picture
     text = "its scale is not understood"
     monkeypatch.setattr(
-        inspecting, "read_picture", lambda *args: read(*args)._replace(cautions=(text,))
+        scored_image, "read_picture", lambda *args: read(*args)._replace(cautions=(text,))
     )
     output = tmp_path / "out"
     inspect(inspector, folder, output)
@@ -227,14 +227,14 @@ def test_when_stopped_the_tables_say_what_there_is(inspector, folder, tmp_path, 
 
 
 def test_a_disk_that_fails_ends_it_in_one_line(inspector, folder, tmp_path, monkeypatch):
-    whole, output = inspecting.write_results, tmp_path / "out"
+    whole, output = scored_image.write_results, tmp_path / "out"
 
     def full(output, key, *rest):
         if key == "same.bmp":
             raise CannotWrite("no space left")
         whole(output, key, *rest)
 
-    monkeypatch.setattr(inspecting, "write_results", full)
+    monkeypatch.setattr(scored_image, "write_results", full)
     with pytest.raises(CannotWrite, match="no space left"):
         inspect(inspector, folder, output)
     table = {row["file"]: row for row in rows(output / "scores.csv")}
