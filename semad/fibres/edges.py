@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from semad.utils.noise import noise_deviation
+
 _FINEST, _COARSEST = 1.0, 2.0
 """Pixels of the Gaussian filter's σ: the least, and the most that noise may ask for."""
 _NOISE = 4.0
@@ -19,7 +21,6 @@ _FALL = 0.3
 """By which share of itself; a mere slope stays."""
 _MOST_BLUR = 9.0
 """Pixels² of the variance that is put down to blur."""
-_LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 class Edges(NamedTuple):
@@ -49,7 +50,7 @@ def find_edges(grey: np.ndarray) -> Edges:
 
     The filter is as fine as noise allows: coarser where the strong edges would drown in it.
     """
-    noise = _noise(grey)
+    noise = noise_deviation(grey)
     sigma = _FINEST
     down, right, strength = _gradient(grey, sigma)
     strong = float(np.percentile(strength, 95))
@@ -64,11 +65,6 @@ def _gradient(grey: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray, n
     down = ndimage.gaussian_filter(grey, sigma, order=(1, 0), mode="nearest")
     right = ndimage.gaussian_filter(grey, sigma, order=(0, 1), mode="nearest")
     return down, right, np.hypot(down, right)
-
-
-def _noise(grey: np.ndarray) -> float:
-    """The standard deviation of the noise (Immerkær 1996)."""
-    return float(np.abs(ndimage.convolve(grey, _LAPLACIAN)).mean() * np.sqrt(np.pi / 2) / 6)
 
 
 def _gradient_noise(noise: float, sigma: float) -> float:

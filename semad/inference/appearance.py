@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from skimage.measure import blur_effect
+
+from semad.utils.noise import noise_deviation
 
 WHOLE = 0.5
 """Share of an image's pixels above the threshold from which on the image as a whole is odd."""
 
 _SIDE = 1024
 """Pixels of the middle of an image that noise, focus and scale are taken from."""
-_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
 
 
 class Appearance(NamedTuple):
@@ -52,11 +52,10 @@ def appearance(image: np.ndarray) -> Appearance:
     tops = [max(0, (size - _SIDE) // 2) for size in image.shape[:2]]
     middle = image[tops[0] : tops[0] + _SIDE, tops[1] : tops[1] + _SIDE]
     grey = middle.mean(axis=2, dtype=np.float64) / np.iinfo(image.dtype).max
-    noise = np.abs(ndimage.convolve(grey, _MASK)[1:-1, 1:-1]).mean() * np.sqrt(np.pi / 2) / 6
     return Appearance(
         brightness=float(grey.mean()),
         contrast=float(grey.std()),
-        noise=float(noise),
+        noise=noise_deviation(grey),
         blur=float(blur_effect(grey)),
         scale=_wavelength(grey),
     )
