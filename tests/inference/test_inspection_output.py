@@ -60,7 +60,7 @@ def test_what_a_kill_left_is_removed_with_its_image(inspector, folder, tmp_path,
             records.write_text(output / f"maps/{key}.tif", "")
             raise SystemExit
 
-        patch.setattr("semad.inference.inspection.write_results", killed)
+        patch.setattr("semad.inference.scored_image.write_results", killed)
         with pytest.raises(SystemExit):
             inspect(inspector, folder, output)
     assert (output / "maps/deep.tif").exists()
