@@ -70,13 +70,15 @@ def main() -> None:
     parser.add_argument("workdirs", type=Path, nargs="+")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
     arguments = parser.parse_args()
-    rows = [row for workdir in arguments.workdirs for row in values(workdir)]
+    rows: list[dict[str, Any]] = []
+    for workdir in arguments.workdirs:
+        rows += values(workdir)
+        if arguments.output:
+            content = {"command": "experiments/choose_mirrors.py", "versions": versions()}
+            write_text(arguments.output, json.dumps(content | {"runs": rows}, indent=1) + "\n")
     for way in WAYS:
         chosen = [row["value"] for row in rows if (row["flips"], row["stride"]) == way]
         print(f"{way.flips}, stride {way.stride}: mean {mean(chosen):.4f}")
-    if arguments.output:
-        content = {"command": "experiments/choose_mirrors.py", "versions": versions()}
-        write_text(arguments.output, json.dumps(content | {"runs": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
