@@ -20,6 +20,7 @@ import fibre_truth
 import reproduction
 import rival_tables
 import search_curves
+import step_tables
 import tables
 import teaching
 from paths import DOCS, LEDGER, RESULTS
@@ -91,6 +92,7 @@ def pages() -> dict[Path, str]:
             "curves": f"\n{reproduction.curve_table()}",
             "items": f"\n{reproduction.items(results)}",
         },
+        "performance.md": {"steps": f"\n{step_tables.table()}"},
         "search.md": {"searches": f"\n{search_curves.table()}"},
         "reliability.md": {"faults": f"\n{fault_table.table()}"},
         "teaching.md": {"teaching": f"\n{teaching.table()}"},

@@ -180,18 +180,21 @@ def matmul(case: Case) -> Timed:
 def torch_peer(case: Case) -> Timed:
     """AnoGAN's step and search in PyTorch, eager, TensorFloat-32 as XLA takes it."""
     import torch
-    from torch_peer import torch_nets, torch_search, torch_train_step
+    from peers import make_peer
+    from peers.anogan import anogan_search
 
     from semad.config.overrides import named
+    from semad.run.system import build
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    model = named("anogan", case.preset).model
-    step = torch_train_step(model.width, model.latent_dim)
-    nets = torch_nets(model.width, model.latent_dim)
-    find = torch_search(nets, torch.randn(1, model.latent_dim), SEARCH_STEPS)
+    system = build(named("anogan", case.preset))
+    latent, count = system.settings.model.latent_dim, system.settings.train.batch_size
+    peer, searched = (make_peer(system.settings, system.method) for _ in range(2))
+    batches = [(torch.rand(count, 1, 32, 32), torch.randn(count, latent))]
+    find = anogan_search(searched.nets, torch.randn(1, latent), SEARCH_STEPS)
     images = torch.rand(case.latents, 1, 32, 32)
 
     def seconds(work: Callable[[], Any], repeats: int) -> float:
@@ -215,7 +218,7 @@ def torch_peer(case: Case) -> Timed:
         per_image = seconds(lambda: find(images), 1) / case.latents / SEARCH_STEPS
         return {
             "device": device,
-            "training_milliseconds": round(1e3 * seconds(step, 20), 3),
+            "training_milliseconds": round(1e3 * seconds(lambda: peer.step(batches), 20), 3),
             "search_milliseconds": round(1e3 * per_image, 6),
         }
 

@@ -34,6 +34,7 @@ from semad.data.normalisation import normalise
 from semad.data.tiles import subset
 from semad.evaluation.protocols import protocol_items
 from semad.methods import anogan
+from semad.methods.common import layer_settings
 from semad.metrics.ranking import ranking
 from semad.run.prepare import Run
 from semad.run.system import scoring_state
@@ -169,18 +170,19 @@ def measure_torch(
 ) -> list[dict[str, Any]]:
     """Rows of the published search in PyTorch."""
     import torch
-    from torch_peer import copy_weights, torch_nets, torch_search
+    from peers.anogan import anogan_nets, anogan_search
+    from peers.weights import as_images, copy_weights
 
     model, weight = run.settings.model, run.settings.search.weight
-    nets = torch_nets(model.width, model.latent_dim, model.bn_epsilon)
+    nets = anogan_nets(model.latent_dim, layer_settings(model))
     copy_weights(nets, jax.device_get(member.weights))
     start = torch.from_numpy(np.array(jax.random.normal(member.key, (1, model.latent_dim))))
     steps = anogan.RECIPES["published"].steps
-    normal = torch.from_numpy(np.moveaxis(tiles.images[~tiles.labels], -1, 1).copy())
+    normal = as_images(tiles.images[~tiles.labels])
     rows = []
     for size in TORCH_IMAGES:
-        search = torch_search(nets, start, steps, weight)
-        torch_search(nets, start, 2)(normal[:size])
+        search = anogan_search(nets, start, steps, weight)
+        anogan_search(nets, start, 2)(normal[:size])
         times, values = [], []
         while len(times) < 2 or (sum(times) < patience and len(times) < 5):
             part = normal[len(times) * size : (len(times) + 1) * size]

@@ -1,8 +1,8 @@
 """PyTorch peers of semad's systems: the same layers, losses and updates, for the benchmarks.
 
 What a practised PyTorch user would write: G(z) is made once for both updates, the discriminator is
-frozen in the generator's, Adam and the averaged weights are one pass each, activations and dropout
-work in place. Tricks that are off (`semad.losses.adversarial`), terms whose weight is 0 and terms
+frozen in the generator's, Adam and the averaged weights are one pass each, activations work in
+place. Tricks that are off (`semad.losses.adversarial`), terms whose weight is 0 and terms
 that only the log has are left out. Needs the extra `bench`.
 """
 

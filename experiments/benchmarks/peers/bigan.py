@@ -19,7 +19,7 @@ class PairDiscriminator(nn.Module):
         first, second, of_z, hidden = counts(style, 64, 128, 512, 1024)
 
         def behind(layer: nn.Module) -> list[nn.Module]:
-            return [layer, activation(style), nn.Dropout(inplace=True)]
+            return [layer, activation(style), nn.Dropout()]
 
         self.image = nn.Sequential(
             *behind(conv(1, first, 4, 2)), *behind(conv(first, second, 4, 2)), nn.Flatten()

@@ -23,11 +23,11 @@ def crops(pixels: torch.Tensor, count: int, size: int, how: str) -> torch.Tensor
       (count, 1, size, size).
     """
     numbers = torch.randint(len(pixels), (count,)).tolist()
-    corners = torch.randint(pixels.shape[-1] - size + 1, (count, 2)).tolist()
+    tops, lefts = (torch.randint(side - size + 1, (count,)).tolist() for side in pixels.shape[2:])
     cut = torch.stack(
         [
             pixels[number, :, top : top + size, left : left + size]
-            for number, (top, left) in zip(numbers, corners, strict=True)
+            for number, top, left in zip(numbers, tops, lefts, strict=True)
         ]
     ).float()
     cut = _flipped(_flipped(cut, 3), 2)

@@ -60,6 +60,16 @@ def adam(nets: Mapping[str, nn.Module], optim: Optim) -> torch.optim.Adam:
     return torch.optim.Adam(groups, betas=optim.betas, fused=True)
 
 
+def in_channels_last(nets: Mapping[str, nn.Module]) -> None:
+    """Lays kernels, and so what they give out, out as (N, H, W, C).
+
+    On the CPU of docs/performance.md steps of `small` are 5 to 16 % faster so, those of `thesis`
+    within 5 % of what they are otherwise.
+    """
+    for net in nets.values():
+        net.to(memory_format=torch.channels_last)
+
+
 def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
     """Moves down the gradient of a loss, and returns the loss without it."""
     optimizer.zero_grad(set_to_none=True)
@@ -83,6 +93,7 @@ def gan_step(gan: Gan, optim: Optim, wrap: Wrap = eager) -> Step:
     In its updates the discriminator's batch norm, spectral norm and dropout stay in training mode,
     as in semad; here they then also leave their mark on its running statistics.
     """
+    in_channels_last(gan.nets)
     discriminator = gan.nets["discriminator"]
     others = {name: net for name, net in gan.nets.items() if name != "discriminator"}
     optimizers = adam({"discriminator": discriminator}, optim), adam(others, optim)
@@ -112,6 +123,7 @@ def plain_step(
     nets: dict[str, nn.Module], loss: Callable[..., torch.Tensor], optim: Optim, wrap: Wrap = eager
 ) -> Step:
     """The step of a system with one loss for all of its networks."""
+    in_channels_last(nets)
     optimizer, follow, wrapped = adam(nets, optim), follower(nets.values(), optim.decay), wrap(loss)
 
     def step(batches: Sequence[Batch]) -> list[torch.Tensor]:
