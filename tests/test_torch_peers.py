@@ -51,9 +51,7 @@ def small_system(name):
     """Settings and method of a system at a tiny width, without dropout, whose masks are random."""
     changes = {"splices__generated": 0.0} if name == "dense_discriminator" else {}
     settings = resolve(
-        tiny.config(
-            name, data__patch_size=32, model__width=0.0625, train__batch_size=12, **changes
-        )
+        tiny.config(name, data__patch_size=32, model__width=0.0625, train__batch_size=12, **changes)
     )
     method = METHODS[name](settings)
     rates = {key: RATE for key in method.hparams if key.startswith("lr_")}

@@ -100,7 +100,7 @@ def torch_search_case(name: str, run: Run, images: int) -> Case:
 def search_work(run: Run) -> float:
     """Operations of one image and step: what a search of two steps has more than one of one."""
     image = torch.rand(1, 1, 32, 32)
-    one, two = (work_of(lambda: torch_search(run, steps)(image)) for steps in (1, 2))
+    one, two = (work_of(partial(torch_search(run, steps), image)) for steps in (1, 2))
     return two - one
 
 

@@ -3,7 +3,8 @@
 XLA's CPU backend runs any convolution inside a compiled loop several times slower than matmuls,
 and large or transposed ones outside of it somewhat slower; an accelerator prefers the native
 operation. So there are three forms, exact and equal to rounding: `native`; `matmul`; and `mixed`,
-native but for the forward pass of transposed convolutions. `semad.utils.backend` chooses.
+native but for the forward pass of transposed convolutions, for images of a few pixels or of one
+channel, and for gradients of few pixels. `semad.utils.backend` chooses.
 Images are NHWC, kernels HWIO.
 """
 
@@ -21,6 +22,9 @@ IMPLEMENTATIONS = ("native", "mixed", "matmul")
 FEW_CHANNELS = 4
 # From so many channels on, fewer products pay for the transforms and for a longer compilation.
 MANY_CHANNELS = 32
+# XLA's CPU backend has no fast kernel for convolutions of images of so few pixels along a side, nor
+# for their gradients: those of 5x5 kernels take 2 to 30 times as long as matmuls.
+FEW_PIXELS = 4
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> jax.Array:
@@ -36,7 +40,9 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> j
       `(n, ceil(h / stride), ceil(w / stride), o)`.
     """
     _check(implementation)
-    if implementation != "matmul":
+    if implementation == "mixed":
+        return _mixed(x, kernel, stride)
+    if implementation == "native":
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
@@ -88,6 +94,38 @@ def _phases(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
             for i, top in rows
         ]
     )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _mixed(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Convolution by matmuls where images have few pixels or one channel, else XLA's own."""
+    by_matmuls = x.shape[3] == 1 or _few_pixels(x)
+    return conv(x, kernel, stride, "matmul" if by_matmuls else "native")
+
+
+def _mixed_forward(
+    x: jax.Array, kernel: jax.Array, stride: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _mixed(x, kernel, stride), (x, kernel)
+
+
+def _mixed_backward(
+    stride: int, saved: tuple[jax.Array, jax.Array], slope: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = saved
+    _, pull = jax.vjp(lambda x, kernel: conv(x, kernel, stride, "native"), x, kernel)
+    x_slope, kernel_slope = pull(slope)
+    whole = x.shape[1:3] == (stride * slope.shape[1], stride * slope.shape[2])
+    if whole and _few_pixels(slope):
+        x_slope = _phases(slope, _turned(kernel), stride)
+    return x_slope, kernel_slope
+
+
+_mixed.defvjp(_mixed_forward, _mixed_backward)
+
+
+def _few_pixels(x: jax.Array) -> bool:
+    return min(x.shape[1:3]) <= FEW_PIXELS
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -159,7 +197,7 @@ def _correlate(x: jax.Array, kernel: jax.Array, h: int, w: int) -> jax.Array:
     """Stride-1 correlation of `(n, >= h + kh - 1, >= w + kw - 1, c)` to `(n, h, w, o)`."""
     kh, kw, c, o = kernel.shape
     taps = list(product(range(kh), range(kw)))
-    if o <= FEW_CHANNELS < c:
+    if o <= FEW_CHANNELS and o < c:
         every = jnp.einsum("nhwc,ijco->nhwijo", x, kernel).reshape(*x.shape[:3], -1)
         # split, for its gradient is one concatenation; that of slices is a sum of padded arrays.
         parts = lax.split(every, [o] * len(taps), axis=3) if taps else []

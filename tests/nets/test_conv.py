@@ -22,6 +22,11 @@ CASES = [
     (4, 2, 4, 4, 32, 32),  # as many as minimal filtering takes
     (5, 1, 6, 7, 6, 1),
     (5, 2, 7, 8, 6, 5),
+    (4, 1, 3, 4, 5, 6),  # few pixels
+    (5, 2, 2, 4, 6, 5),
+    (5, 2, 8, 12, 6, 5),  # few in the gradient alone
+    (5, 1, 12, 12, 4, 1),
+    (5, 2, 12, 12, 1, 4),
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: "k{}s{}_{}x{}_{}to{}".format(*c))
 functions = pytest.mark.parametrize("function", [conv, conv_transpose])

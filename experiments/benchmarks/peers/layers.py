@@ -59,9 +59,7 @@ def normed(channels: int, style: LayerSettings) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels, style.epsilon, 1 - style.momentum), activation(style)]
 
 
-def dense_to_pixels(
-    inputs: int, side: int, channels: int, style: LayerSettings
-) -> list[nn.Module]:
+def dense_to_pixels(inputs: int, side: int, channels: int, style: LayerSettings) -> list[nn.Module]:
     """(N, inputs) -> (N, channels, side, side), with batch norm and activation."""
     return [
         Linear(inputs, side * side * channels, to_pixels=(side, channels)),
