@@ -97,6 +97,6 @@ setup(
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
         "imagej": IMAGEJ,  # --config.score.formats=imagej
         "onnx": ONNX,  # --mode export --format onnx
-        "bench": ["torch>=2.13,<3"],  # the peer of experiments/benchmarks/cpu.py
+        "bench": ["torch>=2.13,<3"],  # experiments/benchmarks/peers
     },
 )
