@@ -6,8 +6,12 @@ seconds.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semad.utils.ending import ends_in_one_line
+
+if TYPE_CHECKING:
+    from semad.commandline import Command
 
 
 def main(ledger: Path | None = None) -> None:
@@ -22,9 +26,19 @@ def main(ledger: Path | None = None) -> None:
         commandline.setup_logging()
         with commandline.foreign_errors():
             command = commandline.read(sys.argv)
-            if command is not None:
-                from semad import modes
-                from semad.utils.programs import keep_programs
+        if command is not None:
+            _run(command, ledger)
 
-                keep_programs()
-                modes.run(*command, ledger)
+
+def _run(command: "Command", ledger: Path | None) -> None:
+    from semad import commandline
+    from semad.utils import collective
+    from semad.utils.programs import keep_programs
+
+    keep_programs()
+    if command.processes:
+        collective.join(*command.processes)
+    from semad import modes
+
+    with collective.together(), commandline.foreign_errors():
+        modes.run(*command.work, ledger)

@@ -16,6 +16,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from semad.config import files
+from semad.config.knob import shown
 from semad.config.overrides import PACKAGE, config_names
 from semad.config.reference import flags_help
 from semad.errors import UserError
@@ -26,6 +27,8 @@ _log = logging.getLogger("semad")
 
 MODES = ("train_and_evaluate", "train", "evaluate", "score", "teach", "export")
 FORMATS = ("stablehlo", "onnx")
+TOGETHER = ("train_and_evaluate", "train", "evaluate")
+"""Modes that several processes can share."""
 
 _ABOUT = """semad: trains, evaluates and uses a detector in a workdir.
 
@@ -42,8 +45,16 @@ _HELP = {f"{dash}{name}" for dash in ["-", "--"] for name in ("help", "helpshort
 _HELP |= {"-h", "-?", "--helpxml"}
 
 
-class Command(NamedTuple):
-    """What a command line asks for.
+class Processes(NamedTuple):
+    """Those that work on a run together, by the names of JAX; all None where JAX finds them."""
+
+    coordinator_address: str | None
+    num_processes: int | None
+    process_id: int | None
+
+
+class Work(NamedTuple):
+    """What there is to do, as `semad.modes.run` takes it.
 
     Attributes:
       mode: one of `MODES`.
@@ -60,6 +71,13 @@ class Command(NamedTuple):
     images: Path | None
     output: Path | None
     file_format: str | None
+
+
+class Command(NamedTuple):
+    """What a command line asks for; `processes` is None unless several share the work."""
+
+    work: Work
+    processes: Processes | None
 
 
 def read(argv: Sequence[str]) -> Command | None:
@@ -85,7 +103,39 @@ def read(argv: Sequence[str]) -> Command | None:
         raise UserError("--config is missing; give a name or a file, like bigan:small")
     images, output = (expanded(f"--{name}", given[name].value) for name in ("images", "output"))
     file_format = given["format"].value
-    return Command(given.mode, workdir, given.config, images, output, file_format)
+    work = Work(given.mode, workdir, given.config, images, output, file_format)
+    return Command(work, _processes(given))
+
+
+def _processes(given: flags.FlagValues) -> Processes | None:
+    """The processes that the flags name, if any.
+
+    Raises:
+      UserError: for flags that do not belong together, or a mode for a single process.
+    """
+    named = Processes(*(given[name].value for name in Processes._fields))
+    if all(value is None for value in named) and not given.distributed:
+        return None
+    address, count, number = named
+    if given.mode not in TOGETHER:
+        raise UserError(
+            f"--mode {given.mode} is work of one process; start one for each part of the folder, "
+            "each with its --output, without the flags for several processes"
+        )
+    if all(value is None for value in named):
+        return named
+    if address is None or count is None or number is None:
+        raise UserError(
+            "--coordinator_address, --num_processes and --process_id belong together; give all "
+            "three, or --distributed alone where the cluster says them"
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= number < count:
+        raise UserError(
+            f"--coordinator_address={shown(address)} --num_processes={count} "
+            f"--process_id={number}: give host:port of process 0, and numbers from 0 on"
+        )
+    return named
 
 
 def _define_flags() -> None:
@@ -97,12 +147,17 @@ def _define_flags() -> None:
     flags.DEFINE_string("images", None, "What --mode score inspects, or --mode teach learns.")
     flags.DEFINE_string("output", None, "Takes the results of score, teach or export.")
     flags.DEFINE_enum("mode", MODES[0], MODES, "What to do.")
+    flags.DEFINE_bool("distributed", False, "Several processes share the work; the cluster says.")
+    flags.DEFINE_string("coordinator_address", None, "host:port of process 0 of several.")
+    flags.DEFINE_integer("num_processes", None, "How many processes share the work.")
+    flags.DEFINE_integer("process_id", None, "Number of this process among them, from 0 on.")
     flags.DEFINE_enum("format", None, FORMATS, f"What --mode export writes; {FORMATS[0]} if unset.")
 
 
 def _print_help() -> None:
     """All flags, whichever program was started: absl lists those of the main module alone."""
-    for name in ("config", "workdir", "mode", "images", "output", "format"):
+    names = ("config", "workdir", "mode", "images", "output", "format", "distributed")
+    for name in (*names, *Processes._fields):
         flags.FLAGS.register_key_flag_for_module("semad", flags.FLAGS[name])
     about = _ABOUT.format(names=", ".join(config_names()))
     print(f"{about}\n{flags.FLAGS.module_help('semad')}")

@@ -21,6 +21,7 @@ from semad.reports.render import format_figure
 from semad.reports.run import write_report
 from semad.run.workdir import TEACHING_FILE, check_has_checkpoint, restore
 from semad.teaching.teach import teach
+from semad.utils import collective, hosts
 from semad.utils.backend import in_float32
 from semad.utils.locks import folder_lock
 
@@ -54,6 +55,7 @@ def run(
       UserError: for everything a user can cause.
     """
     _check_paths(mode, images, output)
+    collective.check_same({"--mode": mode})
     if mode != "export" and file_format is not None:
         raise UserError("--format is for --mode export")
     _log.info("%s on %s", mode, _devices())
@@ -143,7 +145,8 @@ def _train_and_evaluate(
         check(run)  # before hours of training
     state = restore(workdir, run.system) if restores else pipeline.train(run, workdir)
     if mode == "train":
-        write_report(workdir, run.settings)
+        if hosts.writes():
+            write_report(workdir, run.settings)
         return
     result = pipeline.evaluate(run, state, workdir, ledger=ledger)
     folder = workdir / "evaluation" / result["protocol"]

@@ -1,13 +1,14 @@
 """From a config to a trained and evaluated workdir: what `main.py`, sweeps and Python call."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ml_collections
 
 from semad.config import files
-from semad.config.settings import resolve
+from semad.config.settings import flatten, resolve
 from semad.data import sources
 from semad.evaluation import evaluate as evaluation
 from semad.reports.run import write_report
@@ -20,8 +21,10 @@ from semad.selection.select import apply_selection
 from semad.training import loop
 from semad.training.saving import check_can_go_on
 from semad.types import TrainState
+from semad.utils import collective, hosts
 from semad.utils.backend import in_float32
 from semad.utils.locks import folder_lock
+from semad.utils.versions import checksum, versions
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +80,24 @@ def prepare_in(workdir: Path, config: ml_collections.ConfigDict, trains: bool = 
         _log.warning("%s", caution)
     if trains and any(phase.annotated for phase in run.method.phases):
         run = run._replace(annotated=workdirs.load_annotated(workdir))
+    if hosts.count() > 1:
+        _check_same(run)
     return run
+
+
+def _check_same(run: Run) -> None:
+    """Checks that all processes have this run, before any of them writes.
+
+    Raises:
+      UserError: when another has other settings, images or packages.
+    """
+    settings = {f"config.{key}": value for key, value in flatten(run.settings).items()}
+    del settings["config.eval.purpose"], settings["config.data.dir"]
+    data = {
+        "training images of SHA-256": checksum(run.source.train),
+        "test data of SHA-256": evaluation.checksum_of_test_data(run.source),
+    }
+    collective.check_same(settings | data | versions())
 
 
 @in_float32
@@ -102,19 +122,24 @@ def train(run: Run, workdir: Path) -> TrainState:
         workdirs.check_same_run(workdir, run.settings, run.method, trains=True)
         workdirs.check_same_data(workdir, run.source.train)
         check_can_go_on(workdir)
-        newest = workdirs.newest_step(workdir)
-        changed = history.changes(workdir, run.settings)
-        if changed:
-            history.note_changes(workdir, newest or 0, changed)
-            workdirs.remove_best_after(workdir, newest or 0)
-        workdirs.store(workdir, run, trains=newest != run.total_steps)
-        if changed:
-            history.clear_divergence(workdir)
+        collective.by_first(partial(_record, run, workdir))
         state = loop.train(run, workdir, measure=validation_measure(run))
         if run.settings.eval.checkpoint == "best":
             state = workdirs.restore(workdir, run.system)
     _log.info("trained to step %d; checkpoints, log and TensorBoard in %s", state.step[0], workdir)
     return state
+
+
+def _record(run: Run, workdir: Path) -> None:
+    """Writes what a workdir holds of a run beside its training."""
+    newest = workdirs.newest_step(workdir)
+    changed = history.changes(workdir, run.settings)
+    if changed:
+        history.note_changes(workdir, newest or 0, changed)
+        workdirs.remove_best_after(workdir, newest or 0)
+    workdirs.store(workdir, run, trains=newest != run.total_steps)
+    if changed:
+        history.clear_divergence(workdir)
 
 
 @in_float32
@@ -135,7 +160,8 @@ def evaluate(
         folder = (output or workdir) / "evaluation" / result["protocol"]
         selection = result["selection"]
         settings = apply_selection(run.settings, selection) if selection else run.settings
-        write_report(workdir, settings, result, folder, output)
+        if hosts.writes():
+            write_report(workdir, settings, result, folder, output)
     return result
 
 

@@ -28,6 +28,7 @@ from semad.training.health import ailments
 from semad.training.logs import read_log, training_seconds
 from semad.training.validation import reconstruction_spread
 from semad.types import TrainState
+from semad.utils import collective
 from semad.utils.files import check_no_link, new_folder, write_text
 from semad.utils.sealed import write_manifest
 from semad.utils.versions import checksum, versions
@@ -88,7 +89,9 @@ def evaluate(
     data = checksum_of_test_data(run.source)
     parent = output / "evaluation"
     check_no_link(parent)
-    unfinished = Unfinished(parent / f".{protocol}.unfinished", _origin(run, state, data))
+    origin = _origin(run, state, data)
+    collective.check_same(json.loads(origin))
+    unfinished = Unfinished(parent / f".{protocol}.unfinished", origin)
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
     with new_folder(parent / protocol) as folder:
         selection = _select(run, state, protocol, unfinished)

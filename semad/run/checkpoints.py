@@ -3,6 +3,9 @@
 A checkpoint holds the population stacked along its leading axis, whatever the backend that
 trained it, so that it can be restored on any other. Beside what Orbax writes lies a manifest with
 the checksums of its files: what differs from it is never restored.
+
+Of several processes that train together all call what is here, since each writes what its devices
+have. The first one says what there is: a shared file system shows the others its files late.
 """
 
 import logging
@@ -17,6 +20,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from semad.errors import CannotWrite, UserError
 from semad.types import TrainState
+from semad.utils import collective, hosts
 from semad.utils.files import sync_tree
 from semad.utils.quiet import quietly
 from semad.utils.sealed import damage, has_manifest, write_manifest
@@ -88,7 +92,7 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """The step of the newest checkpoint, or None."""
-        return next(iter(steps(self._folder)), None)
+        return collective.from_first(next(iter(steps(self._folder)), None))
 
     def save(self, state: TrainState, step: int | None = None) -> None:
         """Writes the population's state under its step, unless that is there already.
@@ -96,7 +100,7 @@ class Checkpoints:
         Newer ones are removed: a run that goes on from an older state has left them.
 
         Args:
-          state: stacked over the members.
+          state: stacked over the members, on the devices of all processes or on each one's own.
           step: the name of the checkpoint, where the members' own steps differ.
 
         Raises:
@@ -106,12 +110,15 @@ class Checkpoints:
         if step == self.latest():
             return
         with quietly(*_TALKATIVE) as failed:
-            for newer in (number for number in steps(self._folder) if number > step):
+            listed = collective.from_first(steps(self._folder))
+            for newer in (number for number in listed if number > step):
                 self._manager.delete(newer)
-            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+            everywhere = collective.place(state, collective.everywhere())
+            self._manager.save(step, args=ocp.args.StandardSave(everywhere), force=True)
             self._manager.wait_until_finished()
-            sync_tree(self._folder / str(step))
-            write_manifest(self._folder / str(step))
+            if hosts.writes():
+                sync_tree(self._folder / str(step))
+                write_manifest(self._folder / str(step))
         if failed.error:
             raise CannotWrite(
                 f"{self._folder}: the checkpoint of step {step} cannot be written; check space and "
@@ -128,20 +135,22 @@ class Checkpoints:
           UserError: see `restore` of this module.
         """
         restored = restore(self._folder, like)
-        for step, why in restored.damaged:
+        for step, why in restored.damaged if hosts.writes() else ():
             aside = _set_aside(self._folder / str(step))
             _log.warning(
                 "the checkpoint of step %d is damaged (%s); it is now %s, and training goes on "
                 "from step %d",
                 *(step, why, aside, restored.step),
             )
+        collective.wait()
         self._manager.reload()
         return restored.state
 
     def set_aside(self) -> None:
         """Renames all checkpoints, so that none of them is the latest any more."""
-        for step in steps(self._folder):
+        for step in steps(self._folder) if hosts.writes() else ():
             _set_aside(self._folder / str(step))
+        collective.wait()
         self._manager.reload()
 
 
@@ -172,29 +181,37 @@ def restore(folder: Path, like: Any) -> Restored:
       UserError: when there is no checkpoint, or one that does not fit.
       NoneSound: when all are damaged.
     """
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    place = collective.everywhere()
     target = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), like
     )
     for _ in range(_LISTINGS):
         damaged: list[Damaged] = []
-        listed = steps(folder)
+        listed = collective.from_first(steps(folder))
         for step in listed:
             path = folder / str(step)
             try:
-                why = damage(path)
+                why = collective.from_first(_damage(path) if hosts.writes() else None)
                 if why is None:
-                    return Restored(_read(path, target), step, damaged)
+                    return Restored(collective.local(_read(path, target)), step, damaged)
             except FileNotFoundError:
                 break  # removed in the meantime
             except _Unreadable as error:
                 why = str(error)
-            if steps(folder) != listed:
-                break  # it may be half removed
+            if collective.from_first(steps(folder)) != listed:
+                break  # removed, or half of it may be
             damaged.append(Damaged(step, why))
         else:
             raise _none_sound(folder, damaged)
     raise UserError(f"{folder}: its checkpoints change faster than they can be read; try again")
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, if anything; it may have been removed."""
+    try:
+        return damage(path)
+    except FileNotFoundError:
+        return "it is gone"
 
 
 class _Unreadable(Exception):

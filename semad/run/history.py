@@ -10,6 +10,7 @@ from semad.config import files
 from semad.config.schema import Settings
 from semad.config.settings import flatten, traced_keys
 from semad.errors import TrainingDiverged
+from semad.utils import hosts
 from semad.utils.files import append_line
 from semad.utils.sealed import read_sealed, write_sealed
 
@@ -63,7 +64,8 @@ def note_changes(workdir: Path, step: int, changed: dict[str, list[Any]]) -> Non
 
 def clear_divergence(workdir: Path) -> None:
     """Forgets a divergence: training has gone on from it."""
-    (workdir / DIVERGED_FILE).unlink(missing_ok=True)
+    if hosts.writes():
+        (workdir / DIVERGED_FILE).unlink(missing_ok=True)
 
 
 def load_history(workdir: Path) -> list[dict[str, Any]]:

@@ -182,12 +182,14 @@ def score_chunks(
     count: int,
     chunk: int,
     first: int = 0,
+    every: int = 1,
 ) -> Iterator[tuple[int, PatchScores[np.ndarray]]]:
     """The scores of patches `first` to `count`, in chunks of NumPy arrays with their position.
 
-    The ragged last chunk is padded for the program, and cut again.
+    The ragged last chunk is padded for the program, and cut again. With `every` above 1 only every
+    so many-th chunk is scored, from `first` on.
     """
-    for start in range(first, count, chunk):
+    for start in range(first, count, chunk * every):
         part = patches(slice(start, min(start + chunk, count)))
         real = len(part)
         padding = np.repeat(part[-1:], chunk - real, axis=0)

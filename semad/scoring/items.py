@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from semad.scoring.batched import PatchScores, Scorer, ScoringStates, score_chunks
 from semad.scoring.unfinished import KEEP_NOTHING, Block, Unfinished
+from semad.utils import collective, hosts
 from semad.utils.eta import EtaWarning
 
 
@@ -42,7 +43,7 @@ def score_items(
     label: str = "scoring",
     unfinished: Unfinished = KEEP_NOTHING,
 ) -> ItemScores:
-    """Scores patches in chunks of one shape.
+    """Scores patches in chunks of one shape, which several processes share.
 
     At a given chunk size a patch's scores are the same to the bit in whatever company it comes;
     between chunk sizes they agree to a relative 1e-4 (a long search may amplify rounding).
@@ -69,13 +70,16 @@ def score_items(
         lambda rows: cut_items(images, items[rows], patch_size),
         len(items),
         chunk,
-        first,
+        first + hosts.number() * chunk,
+        hosts.count(),
     )
     total = -(-(len(items) - first) // chunk)
+    scored = (_block(scores, start, wanted) for start, scores in chunks)
+    shared = collective.in_turn(scored, total)
     try:
-        for start, scored in tqdm(chunks, total=total, desc=label, unit="chunk", leave=False):
-            fresh.append(_block(scored, start, wanted))
-            done = start + _length(fresh[-1])
+        for block in tqdm(shared, total=total, desc=label, unit="chunk", leave=False):
+            fresh.append(block)
+            done += _length(block)
             eta.tick(done)
             if unfinished.due():
                 blocks.append(_joined(fresh))

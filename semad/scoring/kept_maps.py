@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from semad.scoring.maps import QUICKER, Maps
 from semad.scoring.unfinished import KEEP_NOTHING, Block, Unfinished
+from semad.utils import collective, hosts
 from semad.utils.eta import EtaWarning
 
 Mapper = Callable[[Sequence[np.ndarray]], Iterable[Maps]]
@@ -19,7 +20,7 @@ def map_and_keep(
     label: str = "",
     unfinished: Unfinished = KEEP_NOTHING,
 ) -> list[Maps]:
-    """The maps of many images, each 4 bytes per pixel and score.
+    """The maps of many images, which several processes share, each 4 bytes per pixel and score.
 
     Args:
       mapper: makes the maps.
@@ -31,7 +32,8 @@ def map_and_keep(
     mapped = [maps for block in kept.blocks for maps in _from_block(block)]
     saved, total = len(mapped), len(images)
     eta = EtaWarning(label, total, QUICKER)
-    rest = mapper(images[saved:]) if saved < total else ()
+    part = hosts.turns(images[saved:])
+    rest = collective.in_turn(mapper(part) if len(part) else (), total - saved)
     bar = tqdm(rest, label, total - saved, unit="image", leave=False, disable=not label)
     try:
         for maps in bar:

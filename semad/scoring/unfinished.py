@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from semad.errors import CannotWrite, UserError
+from semad.utils import collective, hosts
 from semad.utils.arrays import read_arrays, write_arrays
 from semad.utils.files import write_text
 
@@ -33,7 +34,8 @@ class Unfinished:
     """Blocks of arrays, appended under a name and read in the same order by the call that goes on.
 
     Scores of a patch do not depend on the call that it came in, so what goes on from blocks ends as
-    if nothing had been stopped.
+    if nothing had been stopped. Of several processes the first has the folder, and gives the others
+    what it holds.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Unfinished:
           every: seconds between saves; None for a minute.
           required: whether a folder that cannot be written to is an error.
         """
+        folder = folder if hosts.writes() else None
         self._folder, self._origin, self._required = folder, origin, required
         self._every = _EVERY if every is None else every
         self._saved = time.monotonic()
@@ -65,7 +68,9 @@ class Unfinished:
             block, length = kept
             blocks.append(block)
             count += length
-        return Kept(blocks, count)
+        number, count = collective.from_first([len(blocks), count])
+        blocks += [{}] * (number - len(blocks))
+        return Kept([collective.gather(block)[0] for block in blocks], count)
 
     def due(self) -> bool:
         """Whether so much time has passed since the last save that another one is worth it."""

@@ -18,6 +18,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tqdm import tqdm
 
+from semad.utils import hosts
 from semad.utils.files import append_line, write_bytes, write_text
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Log:
             write_text(self._path, "".join(f"{line}\n" for line in kept))
         self._workdir = workdir
         for number, frame in _frames(workdir):
-            if number > step:
+            if number > step and hosts.writes():
                 frame.unlink()
         self._board = _Board(workdir / "tensorboard", step + 1)
         self._bar = tqdm(total=total, initial=step, desc="training", unit="step")
@@ -173,6 +174,8 @@ class _Board:
     def __init__(self, folder: Path, first: int) -> None:
         """Hides what earlier files of the folder say of the steps from `first` on."""
         self._writer: EventsWriter | None = None
+        if not hosts.writes():
+            return
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = EventsWriter(str(folder / "events"))

@@ -28,7 +28,8 @@ from semad.training.saving import Timer, check_can_go_on, is_whole, rescue
 from semad.training.step import Terms, average, make_program, phase_step
 from semad.training.validation import Best, Measure, by_reconstruction, spreads
 from semad.types import Hparams, Phase, TrainState
-from semad.utils import backend
+from semad.utils import backend, collective, hosts
+from semad.utils.collective import Vote
 from semad.utils.eta import EtaWarning
 from semad.utils.signals import stop_request
 
@@ -51,6 +52,7 @@ class _Context(NamedTuple):
     eta: EtaWarning
     stop: threading.Event
     timer: Timer
+    vote: Vote
 
 
 def train(
@@ -99,7 +101,7 @@ def train(
     check_can_go_on(workdir)
     with Checkpoints(workdir) as checkpoints, Checkpoints(workdir, BEST, keep=1) as kept:
         # Placed as a restored state is, so that both run the same compiled programs.
-        state = jax.device_put(init_population(run.method, seeds), jax.devices()[0])
+        state = jax.device_put(init_population(run.method, seeds), jax.local_devices()[0])
         if checkpoints.latest() is None:
             checkpoints.save(state)  # so that a log without a checkpoint is one that was lost
         else:
@@ -114,7 +116,7 @@ def train(
                 run,
                 workdir,
                 plan,
-                split(run.system.hparams, group_size),
+                [placed.put(group) for group in split(run.system.hparams, group_size)],
                 placed,
                 checkpoints,
                 log,
@@ -124,17 +126,18 @@ def train(
                 eta,
                 stop,
                 Timer(settings.train.checkpoint_minutes),
+                Vote(),
             )
             groups = [placed.put(group) for group in split(state, group_size)]
             for phase, start, end in run.phases:
                 # Only states of the last phase can be the best.
                 context = shared if end == total else shared._replace(best=None)
                 groups = _train_phase(context, phase, start, end, groups)
-            state = jax.device_put(merge(groups), jax.devices()[0])
+            state = jax.device_put(collective.local(merge(groups)), jax.local_devices()[0])
             checkpoints.save(state)
             clear_divergence(workdir)
             animate(workdir)
-            if stop.is_set():  # behind the last step, before what comes after training
+            if collective.agree(stop.is_set()):  # before what comes after training
                 raise Interrupted(f"stopped at step {total}, the last; the same command goes on")
     return state
 
@@ -152,11 +155,11 @@ def _train_phase(
     run, train, stop = context.run, context.run.settings.train, context.stop
     members = len(run.system.members)
     place = context.placement
-    images = jax.device_put(run.train, place.images)
+    images = place.put_images(run.train)
     step_function = phase_step(
         *(run.method, phase, start, run.sampling, average(train), place.share, run.annotated)
     )
-    program = cache(lambda steps: make_program(step_function, steps, place.state))
+    program = cache(lambda steps: make_program(step_function, steps, place.state, place.images))
     step = int(groups[0].step[0])
     lines, validation = read_log(context.workdir), f"validation/{train.validation}"
     alarm = Alarm(phase.name, (start, end), end == run.total_steps, lines)
@@ -183,16 +186,17 @@ def _train_phase(
     def record(validates: bool = True) -> dict[str, np.ndarray]:
         means = finite_means()
         if validates and context.best and due(train.validate_every):
-            means[validation] = context.best.update(groups, step)
+            means[validation] = context.best.update(collective.local(groups), step)
         if validates and context.spreads and due(train.image_every):
-            parts = [context.spreads(state) for state in groups]
+            parts = [context.spreads(state) for state in collective.local(groups)]
             means |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         log(means)
         return means
 
     validated = any(line["step"] == step and validation in line for line in lines[-1:])
+    validated = collective.from_first(validated)
     if context.best and start < step < end and due(train.validate_every) and not validated:
-        context.best.update(groups, step)  # an error had cut it off
+        context.best.update(collective.local(groups), step)  # an error had cut it off
     try:
         while step < end:
             steps = min(context.plan.steps_per_dispatch, _next_event(train, step, end) - step)
@@ -213,17 +217,17 @@ def _train_phase(
             if context.eta.due():
                 jax.block_until_ready(groups)
                 context.eta.tick(step)
-            saves = stop.is_set() or context.timer.due()
-            if step < _next_event(train, step - 1, end) and not saves:
+            stops, late = context.vote(stop.is_set(), context.timer.due())
+            if step < _next_event(train, step - 1, end) and not (stops or late):
                 continue
             means = record()
             alarm.update(step, means)
             if due(train.image_every):
-                context.log.images(step, context.preview(groups[0]))
-            if due(train.checkpoint_every) or saves:
+                context.log.images(step, context.preview(collective.local(groups[0])))
+            if due(train.checkpoint_every) or stops or late:
                 context.checkpoints.save(merge(groups))
                 context.timer.restart()
-            if saves and stop.is_set():
+            if stops:
                 raise Interrupted(
                     f"stopped at step {step}, saved; the same command goes on from there"
                 )
@@ -231,8 +235,9 @@ def _train_phase(
     except (TrainingDiverged, Interrupted):
         raise
     except BaseException as error:
-        # At the very end nothing would make up for a validation that was cut off.
-        if is_whole(groups) and step < run.total_steps:
+        # At the very end nothing would make up for a validation that was cut off. Other processes,
+        # without which nothing can be saved, may know nothing of the error.
+        if is_whole(groups) and step < run.total_steps and hosts.count() == 1:
             with suppress(TrainingDiverged):
                 for validates in (True, False) if isinstance(error, Exception) else (False,):
                     if window:

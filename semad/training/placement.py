@@ -1,4 +1,4 @@
-"""Where training runs: on all local devices of an accelerator, each with a share of the work.
+"""Where training runs: on all devices of an accelerator, or of all processes of a run together.
 
 What is shared out follows from the sizes. Members that the devices divide are shared out among
 them, and no device waits for another. Else a batch is: weights are the same everywhere, and the
@@ -7,16 +7,19 @@ batch. Neither changes what is trained, up to the order of sums.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 
-from semad.types import Batch, TrainState
+from semad.data.patches import PaddedImages
+from semad.errors import UserError
+from semad.types import Batch, Hparams, TrainState
+from semad.utils import collective, hosts
 from semad.utils.backend import Plan
 
-_AXIS = "devices"
+MembersT = TypeVar("MembersT", TrainState, Hparams)
 
 ShareBatch = Callable[[Batch], Batch]
 """Tells the compiler which device has which images and latents of a batch."""
@@ -27,7 +30,7 @@ class Placement(NamedTuple):
 
     Attributes:
       state: of the states and hparams, whose leading axis are the members.
-      images: of the training images, which each device has.
+      images: of the training images and of the terms of the losses, which each device has.
       batch: of images and latents (N, ...); None where a batch is not shared out.
     """
 
@@ -35,9 +38,13 @@ class Placement(NamedTuple):
     images: jax.sharding.Sharding
     batch: NamedSharding | None = None
 
-    def put(self, state: TrainState) -> TrainState:
-        """The state of a group, where it belongs."""
-        return jax.device_put(state, self.state)
+    def put(self, tree: MembersT) -> MembersT:
+        """The state or the hparams of a group, where they belong."""
+        return collective.place(tree, self.state)
+
+    def put_images(self, images: PaddedImages) -> PaddedImages:
+        """The training images, where they belong."""
+        return collective.place(images, self.images)
 
     def share(self, batch: Batch) -> Batch:
         """See `ShareBatch`."""
@@ -54,16 +61,26 @@ def placement(plan: Plan, members: int, batch_size: int) -> Placement:
       plan: says whether devices share the work.
       members: of the group.
       batch_size: patches of a training step.
+
+    Raises:
+      UserError: for several processes whose devices divide neither.
     """
-    devices = jax.local_devices()
-    if not plan.devices_share_training or len(devices) == 1:
+    devices = collective.devices()
+    together = plan.devices_share_training or hosts.count() > 1
+    if not together or len(devices) == 1:
         return _alone(devices[0])
-    mesh = Mesh(np.array(devices), (_AXIS,))
-    everywhere, shared = NamedSharding(mesh, jax.P()), NamedSharding(mesh, jax.P(_AXIS))
+    mesh = Mesh(np.array(devices), (collective.AXIS,))
+    everywhere, shared = NamedSharding(mesh, jax.P()), NamedSharding(mesh, jax.P(collective.AXIS))
     if members % len(devices) == 0:
         return Placement(shared, everywhere)
     if batch_size % len(devices) == 0:
         return Placement(everywhere, everywhere, shared)
+    if hosts.count() > 1:
+        raise UserError(
+            f"the {len(devices)} devices of all processes divide neither the {members} members "
+            f"that train together nor the {batch_size} patches of config.train.batch_size; give "
+            "as many processes as divide one of them"
+        )
     return _alone(devices[0])
 
 

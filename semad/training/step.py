@@ -205,13 +205,16 @@ def moved_average(
 
 
 def make_program(
-    step: Program, steps: int, state_sharding: jax.sharding.Sharding | None = None
+    step: Program,
+    steps: int,
+    state_sharding: jax.sharding.Sharding | None = None,
+    terms_sharding: jax.sharding.Sharding | None = None,
 ) -> Program:
     """Compiles `steps` training steps of a group of members into one program.
 
     States and hparams have a leading member axis, the images none; the states are donated, and stay
     where they are when `state_sharding` says where that is. The terms come back with shape
-    (steps, members).
+    (steps, members), where `terms_sharding` says.
     """
     members = over_members(step, (0, None, 0))
 
@@ -223,4 +226,4 @@ def make_program(
             return state, jax.tree.map(lambda x: x[None], terms)
         return jax.lax.scan(lambda s, _: members(s, data, hparams), state, length=steps)
 
-    return jax.jit(program, donate_argnums=0, out_shardings=(state_sharding, None))
+    return jax.jit(program, donate_argnums=0, out_shardings=(state_sharding, terms_sharding))

@@ -25,6 +25,7 @@ from semad.run.state import merge, over_members, split
 from semad.run.system import test_weights
 from semad.training.health import RECONSTRUCTIONS, SAMPLES
 from semad.types import TrainState
+from semad.utils import collective
 
 _log = logging.getLogger(__name__)
 
@@ -119,10 +120,12 @@ class Best:
         """Keeps each member that is at least as good as its best; its loss now, (members,).
 
         Args:
-          groups: the population as it is trained.
+          groups: the population as it is trained, on this process' device.
           step: of training.
         """
-        now = self._measure(groups)
+        now = collective.gather({"now": self._measure(groups)})[0][
+            "now"
+        ]  # the same in all processes
         state = merge(groups)
         if self._state is None:
             self._load_kept(state)
@@ -151,7 +154,8 @@ class Best:
             return
         if int(kept.step.min()) > self._start:
             self._state = kept
-            self._losses = self._measure(split(kept, self._group_size))
+            losses = self._measure(split(kept, self._group_size))
+            self._losses = collective.gather({"losses": losses})[0]["losses"]
 
 
 def _choose(which: np.ndarray, state: TrainState, other: TrainState) -> TrainState:

@@ -1,8 +1,13 @@
-"""Writing so that nothing half-written is taken for a result, and nothing older is lost."""
+"""Writing so that nothing half-written is taken for a result, and nothing older is lost.
+
+Of several processes that work on a run the first alone writes (`semad.utils.hosts`): in the others
+these functions leave the disk as it is.
+"""
 
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +16,7 @@ from typing import BinaryIO
 import psutil
 
 from semad.errors import CannotWrite, UserError
+from semad.utils import hosts
 
 _PART = re.compile(r"^\..*\.part-(\d+)$", re.DOTALL)
 """What is being written, by the number of the process that writes."""
@@ -31,6 +37,8 @@ def write_bytes(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
       CannotWrite: on a full disk and the like; nothing half-written is left.
     """
+    if not hosts.writes():
+        return
     part = _part(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +62,8 @@ def append_line(path: Path, line: str) -> None:
     Raises:
       CannotWrite: on a full disk and the like.
     """
+    if not hosts.writes():
+        return
     with writing(path):
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
@@ -155,6 +165,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
       CannotWrite: in place of an OSError in the block.
     """
+    if not hosts.writes():
+        with tempfile.TemporaryDirectory() as aside:
+            yield Path(aside)
+        return
     folder = folder.absolute()  # a relative one may have no name
     part = _part(folder)
     try:
