@@ -81,6 +81,17 @@ def test_configs_import_the_schema_alone():
         assert imported(path) <= {"config", "configs"}
 
 
+def test_processes_talk_in_one_file():
+    """What must be called by all processes of a run is easily seen."""
+    told = ("jax.distributed", "multihost_utils")
+    talking = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if any(name in path.read_text() for name in told)
+    }
+    assert talking == {"utils/collective.py"}
+
+
 def test_each_heavy_library_is_touched_by_one_file():
     """Orbax, TensorBoard, ONNX and TFDS can be exchanged in one place each."""
     places = {"orbax": set(), "tensorboardX": set(), "onnx": set(), "tensorflow_datasets": set()}

@@ -92,30 +92,27 @@ def main() -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    children = []
-    for number, argv in enumerate(job["argvs"]):
-        output = tempfile.TemporaryFile()
-        stop_at = job["stop_at"] if number + 1 == len(job["argvs"]) else 0
-        child = os.fork()
-        if child == 0:
-            _child(argv, output.fileno(), stop_at)
-        children.append((child, output))
-    codes, outputs = [], []
-    for child, output in children:
-        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        with output:
-            output.seek(0)
-            outputs.append(output.read().decode(errors="replace"))
+    with tempfile.TemporaryDirectory() as folder:
+        children = {}
+        for number, argv in enumerate(job["argvs"]):
+            output = Path(folder) / str(number)
+            stop_at = job["stop_at"] if number + 1 == len(job["argvs"]) else 0
+            child = os.fork()
+            if child == 0:
+                _child(argv, output, stop_at)
+            children[child] = output
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        outputs = [path.read_text(errors="replace") for path in children.values()]
     return {"codes": codes, "outputs": outputs}
 
 
-def _child(argv: list[str], output: int, stop_at: int) -> None:
+def _child(argv: list[str], output: Path, stop_at: int) -> None:
     """Never returns."""
     code = 1
     try:
         signal.alarm(SECONDS)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        for number in (1, 2):
+            os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         if stop_at:
             _stop_at(stop_at)
