@@ -344,6 +344,26 @@ def test_help_lists_all_flags_and_ends_well(tmp_path, without_jax, start, flag):
     assert "recommended, sencebgan" in listed.stdout
 
 
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--num_processes=2"], "--process_id belong together; give all three, or --distributed"),
+        (
+            ["--coordinator_address=a:1", "--num_processes=2", "--process_id=2"],
+            "--num_processes=2 --process_id=2: give host:port",
+        ),
+        (
+            ["--coordinator_address=a", "--num_processes=2", "--process_id=0"],
+            "--coordinator_address='a' --num_processes=2 --process_id=0: give host:port",
+        ),
+        (["--distributed", "--mode=score"], "--mode score is work of one process; start one"),
+    ],
+)
+def test_flags_of_several_processes_that_do_not_fit(tmp_path, without_jax, flags, says):
+    call_ = ("-m", "semad", "--config=bigan", "--workdir=x", *flags)
+    assert says in complaint(call(*call_, cwd=tmp_path, **without_jax))
+
+
 @pytest.mark.parametrize("flag", ["--wrkdir=x", "--config.sed=1", "--config=biggan", "--mode=ask"])
 def test_a_mistyped_flag_is_answered_before_jax_is_imported(tmp_path, without_jax, flag):
     done = call("-m", "semad", "--config=bigan", flag, cwd=tmp_path, **without_jax)

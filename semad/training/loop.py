@@ -133,7 +133,7 @@ def train(
                 # Only states of the last phase can be the best.
                 context = shared if end == total else shared._replace(best=None)
                 groups = _train_phase(context, phase, start, end, groups)
-            state = jax.device_put(collective.local(merge(groups)), jax.local_devices()[0])
+            state = collective.local(merge(groups))
             checkpoints.save(state)
             clear_divergence(workdir)
             animate(workdir)

@@ -167,9 +167,9 @@ def _place(sharding: Sharding, leaf: jax.Array) -> jax.Array:
 
 
 def local(tree: Any) -> Any:
-    """A tree of arrays on the devices of all processes, copied to this process' first device."""
+    """A tree of arrays on many devices, on this process' first one."""
     if hosts.count() == 1:
-        return tree
+        return jax.device_put(tree, jax.local_devices()[0])
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), _copied()(tree))
 
 

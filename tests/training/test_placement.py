@@ -54,8 +54,10 @@ def test_members_are_shared_out(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_a_run_goes_on_with_another_number_of_devices(tmp_path, monkeypatch):
-    """What several devices have saved, a single one goes on with."""
+@pytest.mark.parametrize("plans", [(SHARED, backend.CPU), (backend.CPU, SHARED)])
+def test_a_run_goes_on_with_another_number_of_devices(tmp_path, monkeypatch, plans):
+    """With the newest state, and with the best so far, that one or several devices have saved."""
+    first, second = plans
 
     class Stopped(loop.Log):
         def advance(self, count):
@@ -64,10 +66,10 @@ def test_a_run_goes_on_with_another_number_of_devices(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "Log", Stopped)
     with pytest.raises(loop.Interrupted):
-        train("bigan", tmp_path / "mixed", SHARED)
+        train("bigan", tmp_path / "mixed", first, train__validate_every=1)
     monkeypatch.undo()
-    mixed = train("bigan", tmp_path / "mixed", backend.CPU)
-    single = train("bigan", tmp_path / "single", backend.CPU)
+    mixed = train("bigan", tmp_path / "mixed", second, train__validate_every=1)
+    single = train("bigan", tmp_path / "single", backend.CPU, train__validate_every=1)
     for a, b in zip(weights(mixed), weights(single), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 

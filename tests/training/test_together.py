@@ -29,6 +29,8 @@ TILES = (
     "--config.data.patch_size=16",
     "--config.model.width=0.03125",
     "--config.model.latent_dim=8",
+    "--config.population.seeds=4",  # of two devices each, four devices have a member each
+    "--config.population.together=4",
     "--config.train.encoder_epochs=0",
     "--config.train.validate_every=0",
     "--config.eval.checkpoint=newest",
@@ -49,7 +51,7 @@ MAPS = (
     "--config.data.test_images=3",
     "--config.data.crops=64",
     "--config.model.width=0.03125",
-    "--config.population.seeds=1",
+    "--config.population.seeds=1",  # so that a batch is shared out
     "--config.train.validate_every=4",
     "--config.select=none",
     "--config.score.stride=16",
@@ -112,6 +114,7 @@ def test_tiles_with_a_stop_of_one_process_in_between(together, tmp_path):
     two = losses(workdir)
     assert two.pop(3)  # the stop's
     one.pop(4), two.pop(4)  # means over two steps, and over one
+    assert [len(values[0]) for values in one.values()] == [4] * len(one)
     assert_near(two, one)
     mine = scores(tmp_path / "again/evaluation/one_class")
     theirs = scores(workdir / "evaluation/one_class")
