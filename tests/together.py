@@ -7,6 +7,7 @@ A fork starts with all imports done, before JAX has started its threads.
 import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -92,7 +93,8 @@ def main() -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()  # TemporaryDirectory would be removed at the end of a fork
+    try:
         children = {}
         for number, argv in enumerate(job["argvs"]):
             output = Path(folder) / str(number)
@@ -103,6 +105,8 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
             children[child] = output
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         outputs = [path.read_text(errors="replace") for path in children.values()]
+    finally:
+        shutil.rmtree(folder)
     return {"codes": codes, "outputs": outputs}
 
 
