@@ -32,13 +32,13 @@ def main(ledger: Path | None = None) -> None:
 
 def _run(command: "Command", ledger: Path | None) -> None:
     from semad import commandline
-    from semad.utils import collective
+    from semad.utils import joining
     from semad.utils.programs import keep_programs
 
     keep_programs()
     if command.processes:
-        collective.join(*command.processes)
+        joining.join(*command.processes)
     from semad import modes
 
-    with collective.together(), commandline.foreign_errors():
+    with joining.together(), commandline.foreign_errors():
         modes.run(*command.work, ledger)

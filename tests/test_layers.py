@@ -81,15 +81,14 @@ def test_configs_import_the_schema_alone():
         assert imported(path) <= {"config", "configs"}
 
 
-def test_processes_talk_in_one_file():
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("jax.distributed", "utils/joining.py"), ("multihost_utils", "utils/collective.py")],
+)
+def test_processes_talk_in_one_place(name, place):
     """What must be called by all processes of a run is easily seen."""
-    told = ("jax.distributed", "multihost_utils")
-    talking = {
-        str(path.relative_to(ROOT))
-        for path in MODULES
-        if any(name in path.read_text() for name in told)
-    }
-    assert talking == {"utils/collective.py"}
+    talking = {str(path.relative_to(ROOT)) for path in MODULES if name in path.read_text()}
+    assert talking == {place}
 
 
 def test_each_heavy_library_is_touched_by_one_file():

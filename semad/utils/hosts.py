@@ -1,6 +1,6 @@
 """Which of the processes that work on one run together this is: one each on several hosts.
 
-A process works alone unless `semad.utils.collective.join` says otherwise, whatever JAX knows of
+A process works alone unless `semad.utils.joining.join` says otherwise, whatever JAX knows of
 other processes. Light: JAX is not imported here.
 """
 

@@ -82,7 +82,8 @@ def results():
 def test_a_step_is_the_same_on_any_number_of_devices(results, count):
     """Batch norm and spectral norm are over the whole batch; else losses differ in the first
     digits."""
-    np.testing.assert_allclose(results[count]["losses"], results[1]["losses"], rtol=1e-4)
+    losses, expected = results[count]["losses"], results[1]["losses"]
+    np.testing.assert_allclose(losses, expected, rtol=1e-3, atol=1e-6)
     weights, expected = results[count]["weights"], results[1]["weights"]
     np.testing.assert_allclose(weights, expected, rtol=1e-3, atol=1e-5)
 

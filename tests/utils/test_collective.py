@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from semad.errors import UserError
-from semad.utils import collective, hosts
+from semad.utils import collective, hosts, joining
 from semad.utils.files import append_line, new_folder, write_text
 from semad.utils.locks import folder_lock
 
@@ -35,7 +35,7 @@ def test_a_process_alone_is_answered_with_what_it_gives():
     array = jax.device_put(block["a"], jax.local_devices()[0])
     assert collective.local(array).unsafe_buffer_pointer() == array.unsafe_buffer_pointer()
     assert collective.devices() == jax.local_devices()
-    with pytest.raises(KeyError), collective.together():
+    with pytest.raises(KeyError), joining.together():
         raise KeyError
 
 
@@ -80,7 +80,7 @@ def test_what_differs_is_named(second, monkeypatch):
 
 
 def test_a_process_that_nobody_joins_says_so():
-    code = "from semad.utils.collective import join; join('127.0.0.1:1', 2, 1, patience=1)"
+    code = "from semad.utils.joining import join; join('127.0.0.1:1', 2, 1, patience=1)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("semad: waited 1 s at 127.0.0.1:1 for all")
