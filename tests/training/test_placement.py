@@ -40,8 +40,8 @@ def test_a_batch_is_shared_out(name, tmp_path):
     shared = train(name, tmp_path / "shared", SHARED)
     np.testing.assert_allclose(losses(tmp_path / "single"), losses(tmp_path / "shared"), rtol=1e-4)
     for a, b in zip(weights(single), weights(shared), strict=True):
-        # Of biases before batch norm, whose gradients are 0, there is only rounding: by jax 0.11 and
-        # 0.12 it is up to 2e-5 in GANomaly, whose losses are sums; kernels are of 2e-2.
+        # Of biases before batch norm, whose gradients are 0, there is only rounding: by jax 0.11
+        # and 0.12 it is up to 2e-5 in GANomaly, whose losses are sums; kernels are of 2e-2.
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=5e-5)
     assert all(leaf.devices() == {jax.devices()[0]} for leaf in jax.tree.leaves(shared.weights))
 
