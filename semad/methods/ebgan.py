@@ -38,8 +38,15 @@ def energy(images: jax.Array, seen: Energy) -> jax.Array:
     return losses.norm(images, seen.reconstruction)
 
 
-def make_gan_losses(name: str, margin: float) -> tuple[Loss, Loss]:
-    """The losses of D and of G for one of `OBJECTIVES`."""
+def make_gan_losses(name: str, margin: float, similarity: bool = False) -> tuple[Loss, Loss]:
+    """The losses of D and of G for one of `OBJECTIVES`.
+
+    Args:
+      name: of the objective.
+      margin: m.
+      similarity: whether G's loss has ‖Enc(x) − Enc(G(z))‖₂, which SENCEBGAN adds (section 4.4).
+        The others do without it, not with a weight of 0: Enc(x) takes 8 % of a `small` step.
+    """
     objective: Objective = energy_margin(margin) if name == "margin" else WASSERSTEIN
     sign = 1.0 if name == "margin" else -1.0
 
@@ -47,22 +54,20 @@ def make_gan_losses(name: str, margin: float) -> tuple[Loss, Loss]:
         return sign * energy(images, nets.discriminator(images))
 
     def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
-        """Low energy for G(z), and embeddings that pull away from each other.
-
-        `w_similarity` weighs ‖Enc(x) − Enc(G(z))‖₂, which SENCEBGAN adds (section 4.4).
-        """
+        """Low energy for G(z), and embeddings that pull away from each other."""
         gan = GanLoss(key, batch.progress, hparams)
         generated = nets.generator(batch.z)
         shown = gan.add_input_noise(generated, "generated")
         seen = nets.discriminator(shown)
-        wanted = nets.discriminator(gan.add_input_noise(batch.images, "real")).code
         terms = {
             "adversarial": gan.generator_loss(objective, sign * energy(shown, seen)),
             "pull_away": adversarial.pull_away(seen.code),
-            "similarity": losses.norm(wanted, seen.code).mean(),
         }
         total = terms["adversarial"] + hparams["w_pull_away"] * terms["pull_away"]
-        total += hparams["w_similarity"] * terms["similarity"]
+        if similarity:
+            wanted = nets.discriminator(gan.add_input_noise(batch.images, "real")).code
+            terms["similarity"] = losses.norm(wanted, seen.code).mean()
+            total += hparams["w_similarity"] * terms["similarity"]
         return total, terms | {"spread": adversarial.spread(generated, batch.images)}
 
     return make_discriminator_loss(objective, name == "wgan_gp", output), generator_loss
@@ -109,18 +114,18 @@ def gan_nets(settings: Settings) -> dict[str, Net]:
 
 def updates(settings: Settings) -> tuple[Update, Update]:
     """Discriminator, then generator."""
-    losses_ = make_gan_losses(settings.loss.objective, settings.loss.margin)
-    return gan_updates(settings.loss, settings.optim, losses_)
+    loss = settings.loss
+    losses_ = make_gan_losses(loss.objective, loss.margin, "similarity" in dict(loss))
+    return gan_updates(loss, settings.optim, losses_)
 
 
 def hparams(settings: Settings) -> dict[str, float]:
     """Learning rates, tricks and the weights of the terms."""
     loss = settings.loss
-    return gan_hparams(settings.lr) | {
-        "w_penalty": loss.penalty,
-        "w_pull_away": loss.pull_away,
-        "w_similarity": dict(loss).get("similarity", 0.0),
-    }
+    weights = {"w_penalty": loss.penalty, "w_pull_away": loss.pull_away}
+    if "similarity" in dict(loss):
+        weights["w_similarity"] = loss.similarity
+    return gan_hparams(settings.lr) | weights
 
 
 def build(settings: Settings) -> Method:

@@ -108,19 +108,22 @@ def cosine_squares(rows):
     return (squares.sum() - np.trace(squares)) / (count * (count - 1))
 
 
+@pytest.mark.parametrize("similarity", [True, False])
 @pytest.mark.parametrize("margin", [1.5, 20.0])
-def test_ebgan_losses(margin):
+def test_ebgan_losses(margin, similarity):
     """Equations 3.7 and 3.8; AE(x) = x/2, so the energy is half the length of x."""
     generated = np.asarray(generate(Z))
     on_real, on_generated = length(X) / 2, length(generated) / 2
-    discriminator_loss, generator_loss = ebgan.make_gan_losses("margin", margin)
+    discriminator_loss, generator_loss = ebgan.make_gan_losses("margin", margin, similarity)
     loss, _ = discriminator_loss(EBGAN, BATCH, KEY, ENERGIES)
     expected = on_real.mean() + np.maximum(0, margin - on_generated).mean()
     assert loss == pytest.approx(float(expected), rel=1e-5)
     loss, terms = generator_loss(EBGAN, BATCH, KEY, ENERGIES)
     code = np.asarray(flat(generated))[:, 1:3]
-    similarity = length(np.asarray(flat(X))[:, 1:3] - code).mean()
-    expected = on_generated.mean() + 0.25 * cosine_squares(code) + 0.1 * similarity
+    expected = on_generated.mean() + 0.25 * cosine_squares(code)
+    if similarity:
+        expected += 0.1 * length(np.asarray(flat(X))[:, 1:3] - code).mean()
+    assert ("similarity" in terms) == similarity
     assert loss == pytest.approx(float(expected), rel=1e-5)
     assert terms["pull_away"] == pytest.approx(cosine_squares(code), rel=1e-5)
 
