@@ -104,7 +104,9 @@ def scoring_plan(settings: Settings, method: Method) -> ScoringPlan:
     chunk = (score.chunk or default) * jax.local_device_count()
     window = score.window if method.convolutional else 0
     alternate = score.flips == "alternate"
-    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window, alternate)
+    alone = method.searches or jax.local_device_count() > 1  # takes all cores by itself
+    calls = 1 if alone else plan.score_calls
+    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window, alternate, calls)
     return ScoringPlan(method.aliases.get(name, name), chunk, tiling)
 
 

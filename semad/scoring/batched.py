@@ -1,7 +1,10 @@
 """Scores of many patches, a chunk at a time: one compiled shape, bounded memory."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -13,6 +16,7 @@ from semad import losses
 from semad.data.normalisation import normalise
 from semad.errors import UserError
 from semad.types import Hparams, Method, Weights
+from semad.utils.backend import in_float32
 
 _FLIPS = ((), (1,), (2,), (1, 2))
 """Axes of (N, P, P, C) along which a patch is mirrored, the patch itself first."""
@@ -183,16 +187,34 @@ def score_chunks(
     chunk: int,
     first: int = 0,
     every: int = 1,
+    at_once: int = 1,
 ) -> Iterator[tuple[int, PatchScores[np.ndarray]]]:
     """The scores of patches `first` to `count`, in chunks of NumPy arrays with their position.
 
     The ragged last chunk is padded for the program, and cut again. With `every` above 1 only every
-    so many-th chunk is scored, from `first` on.
+    so many-th chunk is scored, from `first` on. So many calls as `at_once` run at the same time,
+    and as many chunks and one more are held in memory.
     """
-    for start in range(first, count, chunk * every):
+
+    @in_float32  # which holds for a thread
+    def scored_from(start: int) -> tuple[int, PatchScores[np.ndarray]]:
         part = patches(slice(start, min(start + chunk, count)))
         real = len(part)
         padding = np.repeat(part[-1:], chunk - real, axis=0)
         absent = np.arange(chunk) >= real
         scored = jax.device_get(scorer(member, np.concatenate([part, padding]), absent))
-        yield start, jax.tree.map(itemgetter(slice(real)), scored)
+        return start, jax.tree.map(itemgetter(slice(real)), scored)
+
+    starts = iter(range(first, count, chunk * every))
+    if at_once == 1:
+        yield from map(scored_from, starts)
+        return
+    yield from map(scored_from, islice(starts, 1))  # two would each compile the program
+    waiting: deque[Future[tuple[int, PatchScores[np.ndarray]]]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        for start in starts:
+            waiting.append(pool.submit(scored_from, start))
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -60,6 +60,7 @@ class MapTiling(NamedTuple):
       alternate: whether patches are mirrored before they are scored, and their maps after that:
         neighbours differently, so that a pixel is seen in all four mirror images for the work of
         one, where patches overlap.
+      calls: how many calls run at once.
     """
 
     patch_size: int
@@ -67,6 +68,7 @@ class MapTiling(NamedTuple):
     chunk: int
     window: int = 0
     alternate: bool = False
+    calls: int = 1
 
     def fit(self, height: int, width: int) -> "MapTiling":
         """The same for an image of this size: patches, or windows as patches."""
@@ -74,7 +76,7 @@ class MapTiling(NamedTuple):
             return self
         size = max(self.patch_size, min(self.window, height, width) // CELL * CELL)
         chunk = max(1, self.chunk * self.patch_size**2 // size**2)
-        return MapTiling(size, size * 3 // 4, chunk, alternate=self.alternate)
+        return self._replace(patch_size=size, stride=size * 3 // 4, chunk=chunk, window=0)
 
 
 def anomaly_maps(
@@ -107,7 +109,7 @@ def anomaly_maps(
     starts = [positions(length, size, stride) for length in image.shape[:2]]
     turns = [np.arange(len(along)) % 2 * fitted.alternate for along in starts]
     patches = Patches(image, size, _grid(*starts), _grid(*turns).astype(bool))
-    maps = _blend(scorer, member, patches, fitted.chunk, names)
+    maps = _blend(scorer, member, patches, fitted, names)
     for values in maps.values():
         smooth(values, smoothing, out=values)
     return maps
@@ -152,7 +154,7 @@ def _blend(
     scorer: Scorer,
     member: ScoringStates,
     patches: Patches,
-    chunk: int,
+    tiling: MapTiling,
     names: Collection[str],
 ) -> Maps:
     """The weighted means over patches.
@@ -162,11 +164,12 @@ def _blend(
     of these patches alone.
     """
     image, size, corners, mirrored = patches
+    chunk = tiling.chunk
     weight = window(size)
     shares = np.zeros((size, image.shape[1]), np.float32)  # of the rows from `band` on
     band = 0
     maps: Maps = {}
-    chunks = score_chunks(scorer, member, patches.cut, len(corners), chunk)
+    chunks = score_chunks(scorer, member, patches.cut, len(corners), chunk, at_once=tiling.calls)
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
     for start, scored in tqdm(
@@ -227,7 +230,8 @@ def map_images(
             yield anomaly_maps(scorer, member, image, tiling, smoothing=smoothing, names=names)
         return
     parts = partial(_stack, images)
-    for start, scored in score_chunks(scorer, member, parts, len(images), tiling.chunk):
+    chunks = score_chunks(scorer, member, parts, len(images), tiling.chunk, at_once=tiling.calls)
+    for start, scored in chunks:
         values = _everywhere(scored, names)
         for number in range(min(tiling.chunk, len(images) - start)):
             yield {

@@ -1,5 +1,7 @@
 """Dense maps: coverage, blending, seams, one compilation, and what a tile makes of them."""
 
+import itertools
+import threading
 import tracemalloc
 
 import jax
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from semad.errors import UserError
 from semad.run.state import init_population, member
 from semad.scoring.batched import PatchScores, ScoringState, make_scorer
 from semad.scoring.maps import MapTiling, anomaly_maps, pool, positions, smooth, window
@@ -129,6 +132,41 @@ def test_alternate_changes_nothing_where_mirror_images_are_all_alike():
     for name, values in anomaly_maps(scorer, None, image, tiling).items():
         plain = anomaly_maps(scorer, None, image, tiling._replace(alternate=False))[name]
         np.testing.assert_array_equal(values, plain)
+
+
+def test_calls_that_run_at_once_change_nothing():
+    image = draw(50, 61)
+    tiling = MapTiling(16, 5, 3, calls=2)
+    together = threading.Barrier(2)
+    numbers = itertools.count()
+
+    def waiting(member, patches, absent=None):
+        """Every call but the first, and a last without a partner, waits for another."""
+        assert jnp.asarray(np.ones(1)).dtype == np.float32
+        if 0 < next(numbers) < calls - (calls - 1) % 2:
+            together.wait(timeout=30)
+        return scorer(member, patches)
+
+    calls = -(-len(positions(50, 16, 5)) * len(positions(61, 16, 5)) // 3)
+    jax.config.update("jax_enable_x64", True)  # of all threads, as the environment would
+    try:
+        maps_at_once = anomaly_maps(waiting, None, image, tiling)
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    for name, values in maps_at_once.items():
+        np.testing.assert_array_equal(values, maps(image, stride=5, chunk=3)[name])
+
+
+def test_an_error_of_a_call_that_runs_beside_others_is_raised():
+    numbers = itertools.count()
+
+    def failing(member, patches, absent=None):
+        if next(numbers) == 2:
+            raise UserError("no more")
+        return scorer(member, patches)
+
+    with pytest.raises(UserError, match="no more"):
+        anomaly_maps(failing, None, draw(50, 61), MapTiling(16, 5, 3, calls=2))
 
 
 def test_a_map_takes_little_more_memory_than_itself():
