@@ -145,8 +145,8 @@ def test_an_evaluation_goes_on_where_it_was(protocol, tmp_path, monkeypatch):
     counted, limit = [], {"calls": 3}
     score_chunks = batched.score_chunks
 
-    def limited(*arguments):
-        for part in score_chunks(*arguments):
+    def limited(*arguments, **named):
+        for part in score_chunks(*arguments, **named):
             counted.append(part)
             if len(counted) > limit["calls"]:
                 raise Stopped
