@@ -105,8 +105,8 @@ def scoring_plan(settings: Settings, method: Method) -> ScoringPlan:
     window = score.window if method.convolutional else 0
     alternate = score.flips == "alternate"
     alone = method.searches or jax.local_device_count() > 1  # takes all cores by itself
-    calls = 1 if alone else plan.score_calls
-    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window, alternate, calls)
+    at_once = 1 if alone else plan.calls_at_once
+    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window, alternate, at_once)
     return ScoringPlan(method.aliases.get(name, name), chunk, tiling)
 
 

@@ -187,13 +187,13 @@ def score_chunks(
     chunk: int,
     first: int = 0,
     every: int = 1,
-    at_once: int = 1,
+    calls_at_once: int = 1,
 ) -> Iterator[tuple[int, PatchScores[np.ndarray]]]:
     """The scores of patches `first` to `count`, in chunks of NumPy arrays with their position.
 
     The ragged last chunk is padded for the program, and cut again. With `every` above 1 only every
-    so many-th chunk is scored, from `first` on. So many calls as `at_once` run at the same time,
-    and as many chunks and one more are held in memory.
+    so many-th chunk is scored, from `first` on. `calls_at_once` calls run at the same time, and
+    the scores of as many chunks and one more are held in memory.
     """
 
     @in_float32  # which holds for a thread
@@ -206,15 +206,15 @@ def score_chunks(
         return start, jax.tree.map(itemgetter(slice(real)), scored)
 
     starts = iter(range(first, count, chunk * every))
-    if at_once == 1:
+    if calls_at_once == 1:
         yield from map(scored_from, starts)
         return
     yield from map(scored_from, islice(starts, 1))  # two would each compile the program
     waiting: deque[Future[tuple[int, PatchScores[np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(calls_at_once) as pool:
         for start in starts:
             waiting.append(pool.submit(scored_from, start))
-            if len(waiting) > at_once:
+            if len(waiting) > calls_at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

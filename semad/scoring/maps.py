@@ -60,7 +60,7 @@ class MapTiling(NamedTuple):
       alternate: whether patches are mirrored before they are scored, and their maps after that:
         neighbours differently, so that a pixel is seen in all four mirror images for the work of
         one, where patches overlap.
-      calls: how many calls run at once.
+      calls_at_once: how many calls run at the same time.
     """
 
     patch_size: int
@@ -68,7 +68,7 @@ class MapTiling(NamedTuple):
     chunk: int
     window: int = 0
     alternate: bool = False
-    calls: int = 1
+    calls_at_once: int = 1
 
     def fit(self, height: int, width: int) -> "MapTiling":
         """The same for an image of this size: patches, or windows as patches."""
@@ -169,7 +169,9 @@ def _blend(
     shares = np.zeros((size, image.shape[1]), np.float32)  # of the rows from `band` on
     band = 0
     maps: Maps = {}
-    chunks = score_chunks(scorer, member, patches.cut, len(corners), chunk, at_once=tiling.calls)
+    chunks = score_chunks(
+        scorer, member, patches.cut, len(corners), chunk, calls_at_once=tiling.calls_at_once
+    )
     total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
     for start, scored in tqdm(
@@ -230,7 +232,9 @@ def map_images(
             yield anomaly_maps(scorer, member, image, tiling, smoothing=smoothing, names=names)
         return
     parts = partial(_stack, images)
-    chunks = score_chunks(scorer, member, parts, len(images), tiling.chunk, at_once=tiling.calls)
+    chunks = score_chunks(
+        scorer, member, parts, len(images), tiling.chunk, calls_at_once=tiling.calls_at_once
+    )
     for start, scored in chunks:
         values = _everywhere(scored, names)
         for number in range(min(tiling.chunk, len(images) - start)):

@@ -123,9 +123,7 @@ class Best:
           groups: the population as it is trained, on this process' device.
           step: of training.
         """
-        now = collective.gather({"now": self._measure(groups)})[0][
-            "now"
-        ]  # the same in all processes
+        now = self._measured(groups)
         state = merge(groups)
         if self._state is None:
             self._load_kept(state)
@@ -154,8 +152,11 @@ class Best:
             return
         if int(kept.step.min()) > self._start:
             self._state = kept
-            losses = self._measure(split(kept, self._group_size))
-            self._losses = collective.gather({"losses": losses})[0]["losses"]
+            self._losses = self._measured(split(kept, self._group_size))
+
+    def _measured(self, groups: list[TrainState]) -> np.ndarray:
+        """The losses, (members,): those of the first process, so that all choose alike."""
+        return collective.gather({"losses": self._measure(groups)})[0]["losses"]
 
 
 def _choose(which: np.ndarray, state: TrainState, other: TrainState) -> TrainState:

@@ -25,7 +25,7 @@ class Plan(NamedTuple):
       members_together: whether a population is vmapped or trained member by member.
       devices_share_training: whether all local devices train; those of a CPU are simulated.
       score_chunk: how many patches one call of the scoring program takes.
-      score_calls: how many such calls run at once; those of few patches leave cores of a CPU idle.
+      calls_at_once: how many such calls run at the same time; small ones leave cores of a CPU idle.
       search_chunk: patches of a call for a system that searches; many times as many as move
         together, so that few turns of the loop are less than full.
       latents_together: of a search, how many move in one turn.
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     members_together: bool
     devices_share_training: bool
     score_chunk: int
-    score_calls: int
+    calls_at_once: int
     search_chunk: int
     latents_together: int
 
@@ -49,7 +49,7 @@ CPU = Plan(
     members_together=False,
     devices_share_training=False,
     score_chunk=64,
-    score_calls=2,
+    calls_at_once=2,
     search_chunk=1024,
     latents_together=64,
 )
@@ -60,7 +60,7 @@ ACCELERATOR = Plan(
     members_together=True,
     devices_share_training=True,
     score_chunk=2048,
-    score_calls=1,
+    calls_at_once=1,
     search_chunk=8192,
     latents_together=2048,
 )

@@ -136,7 +136,7 @@ def test_alternate_changes_nothing_where_mirror_images_are_all_alike():
 
 def test_calls_that_run_at_once_change_nothing():
     image = draw(50, 61)
-    tiling = MapTiling(16, 5, 3, calls=2)
+    tiling = MapTiling(16, 5, 3, calls_at_once=2)
     together = threading.Barrier(2)
     numbers = itertools.count()
 
@@ -166,7 +166,7 @@ def test_an_error_of_a_call_that_runs_beside_others_is_raised():
         return scorer(member, patches)
 
     with pytest.raises(UserError, match="no more"):
-        anomaly_maps(failing, None, draw(50, 61), MapTiling(16, 5, 3, calls=2))
+        anomaly_maps(failing, None, draw(50, 61), MapTiling(16, 5, 3, calls_at_once=2))
 
 
 def test_a_map_takes_little_more_memory_than_itself():
