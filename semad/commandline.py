@@ -19,7 +19,7 @@ from semad.config import files
 from semad.config.knob import shown
 from semad.config.overrides import PACKAGE, config_names
 from semad.config.reference import flags_help
-from semad.errors import UserError
+from semad.errors import UserError, out_of_memory
 from semad.utils.ending import ends_in_one_line
 from semad.utils.paths import expanded
 
@@ -185,7 +185,7 @@ def foreign_errors() -> Iterator[None]:
             f"{where}{error.strerror or error}; check the path, the access and the space"
         ) from error
     except (RuntimeError, MemoryError) as error:  # JAX raises a RuntimeError of its own
-        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+        if isinstance(error, RuntimeError) and not out_of_memory(error):
             raise
         raise UserError(
             "out of memory; set config.population.together=1, or lower config.train.batch_size, "

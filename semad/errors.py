@@ -15,6 +15,11 @@ class UserError(Exception):
         super().__init__(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ...")
 
 
+def out_of_memory(error: BaseException | str) -> bool:
+    """Whether JAX, or a library above it, says that a device's memory is exhausted."""
+    return "RESOURCE_EXHAUSTED" in str(error)
+
+
 class TrainingDiverged(UserError):
     """A loss or a parameter became NaN or infinite; the last good checkpoint is kept."""
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from semad.data.images import pages_of
-from semad.errors import CannotWrite, UserError
+from semad.errors import CannotWrite, UserError, out_of_memory
 from semad.inference import records
 from semad.inference.defect_files import write_defect_files
 from semad.inference.detector import Detector
@@ -210,7 +210,7 @@ def _inspect_page(work: Work, item: Item, origin: Record) -> Record:
 
 def _failed(item: Item, error: Exception) -> Record:
     text = " ".join(str(error).split())
-    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in text:
+    if isinstance(error, jax.errors.JaxRuntimeError) and out_of_memory(error):
         text = "not enough memory; lower --config.score.chunk or --config.score.window"
     elif isinstance(error, MemoryError):
         text = text or "not enough memory"

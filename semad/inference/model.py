@@ -17,7 +17,8 @@ from semad.errors import UserError
 from semad.run.population import members_in_use
 from semad.run.system import System, check_stride, scoring_state
 from semad.run.workdir import restore as restore_state
-from semad.scoring.batched import PatchScores, ScoringState, make_scorer, score_chunks
+from semad.scoring.batched import PatchScores, ScoringState, make_scorer
+from semad.scoring.chunks import score_chunks
 from semad.scoring.maps import Maps, map_images
 from semad.types import TrainState
 from semad.utils.backend import in_float32

@@ -18,7 +18,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from semad.errors import CannotWrite, UserError
+from semad.errors import CannotWrite, UserError, out_of_memory
 from semad.types import TrainState
 from semad.utils import collective, hosts
 from semad.utils.files import sync_tree
@@ -223,7 +223,7 @@ def _read(path: Path, target: Any) -> TrainState:
         return reader.restore(path.absolute() / "default", target)
     if not path.is_dir():
         raise FileNotFoundError(path)
-    if "RESOURCE_EXHAUSTED" in failed.error:
+    if out_of_memory(failed.error):
         raise MemoryError(failed.error)
     if has_manifest(path):
         raise UserError(

@@ -1,11 +1,7 @@
-"""Scores of many patches, a chunk at a time: one compiled shape, bounded memory."""
+"""What scores patches, compiled for one number of them; see `semad.scoring.chunks` for many."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
-from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
@@ -16,7 +12,6 @@ from semad import losses
 from semad.data.normalisation import normalise
 from semad.errors import UserError
 from semad.types import Hparams, Method, Weights
-from semad.utils.backend import in_float32
 
 _FLIPS = ((), (1,), (2,), (1, 2))
 """Axes of (N, P, P, C) along which a patch is mirrored, the patch itself first."""
@@ -177,44 +172,3 @@ def cut(image: np.ndarray, corners: np.ndarray, patch_size: int) -> np.ndarray:
     """The patches of an image (H, W, C) at corners (N, 2), rows of (top, left): (N, P, P, C)."""
     windows = np.lib.stride_tricks.sliding_window_view(image, (patch_size, patch_size), (0, 1))
     return np.moveaxis(windows[corners[:, 0], corners[:, 1]], 1, -1)
-
-
-def score_chunks(
-    scorer: Scorer,
-    member: ScoringStates,
-    patches: Callable[[slice], np.ndarray],
-    count: int,
-    chunk: int,
-    first: int = 0,
-    every: int = 1,
-    calls_at_once: int = 1,
-) -> Iterator[tuple[int, PatchScores[np.ndarray]]]:
-    """The scores of patches `first` to `count`, in chunks of NumPy arrays with their position.
-
-    The ragged last chunk is padded for the program, and cut again. With `every` above 1 only every
-    so many-th chunk is scored, from `first` on. `calls_at_once` calls run at the same time, and
-    the scores of as many chunks and one more are held in memory.
-    """
-
-    @in_float32  # which holds for a thread
-    def scored_from(start: int) -> tuple[int, PatchScores[np.ndarray]]:
-        part = patches(slice(start, min(start + chunk, count)))
-        real = len(part)
-        padding = np.repeat(part[-1:], chunk - real, axis=0)
-        absent = np.arange(chunk) >= real
-        scored = jax.device_get(scorer(member, np.concatenate([part, padding]), absent))
-        return start, jax.tree.map(itemgetter(slice(real)), scored)
-
-    starts = iter(range(first, count, chunk * every))
-    if calls_at_once == 1:
-        yield from map(scored_from, starts)
-        return
-    yield from map(scored_from, islice(starts, 1))  # two would each compile the program
-    waiting: deque[Future[tuple[int, PatchScores[np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(calls_at_once) as pool:
-        for start in starts:
-            waiting.append(pool.submit(scored_from, start))
-            if len(waiting) > calls_at_once:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

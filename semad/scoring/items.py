@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from semad.scoring.batched import PatchScores, Scorer, ScoringStates, score_chunks
+from semad.scoring.batched import PatchScores, Scorer, ScoringStates
+from semad.scoring.chunks import score_chunks
 from semad.scoring.unfinished import KEEP_NOTHING, Block, Unfinished
 from semad.utils import collective, hosts
 from semad.utils.eta import EtaWarning

@@ -15,13 +15,8 @@ import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from semad.scoring.batched import (
-    PatchScores,
-    Scorer,
-    ScoringStates,
-    cut,
-    score_chunks,
-)
+from semad.scoring.batched import PatchScores, Scorer, ScoringStates, cut
+from semad.scoring.chunks import score_chunks
 from semad.types import CELL
 from semad.utils.eta import BAR_DELAY
 

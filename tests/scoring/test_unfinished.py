@@ -8,7 +8,7 @@ import pytest
 from semad.errors import CannotWrite
 from semad.evaluation.evaluate import evaluate
 from semad.run import workdir as workdirs
-from semad.scoring import batched, unfinished
+from semad.scoring import chunks, unfinished
 from semad.scoring.batched import PatchScores
 from semad.scoring.items import score_items
 from semad.scoring.unfinished import Unfinished
@@ -143,7 +143,7 @@ def test_an_evaluation_goes_on_where_it_was(protocol, tmp_path, monkeypatch):
     whole = evaluate(run, state, tmp_path)
     monkeypatch.setattr(unfinished, "_EVERY", 0.0)
     counted, limit = [], {"calls": 3}
-    score_chunks = batched.score_chunks
+    score_chunks = chunks.score_chunks
 
     def limited(*arguments, **named):
         for part in score_chunks(*arguments, **named):
