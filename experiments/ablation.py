@@ -28,6 +28,7 @@ from absl import app, flags
 from paths import LEDGER, RESULTS
 
 from semad import commandline, plots
+from semad.config.flags import define_config_flag, parse_flags
 from semad.config.settings import resolve, trick_combinations
 from semad.errors import UserError
 from semad.evaluation.compared import read_metrics, read_variants
@@ -168,5 +169,5 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     commandline.setup_logging()
     with commandline.one_line_errors():
-        commandline.define_config_flag(sys.argv)
-        app.run(main, flags_parser=commandline.parse_flags)
+        define_config_flag(sys.argv)
+        app.run(main, flags_parser=parse_flags)

@@ -13,7 +13,7 @@ import pytest
 
 import semad
 from semad.cli import main as console_script
-from semad.commandline import with_config_file
+from semad.config.flags import with_config_file
 from semad.config.overrides import config_names, named
 from semad.config.settings import resolve
 from semad.data import sources

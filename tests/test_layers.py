@@ -25,6 +25,7 @@ LAYERS = (
     "metrics",
     "training",
     "selection",
+    "pictures",
     "plots",
     "evaluation",
     "reports",

@@ -94,34 +94,13 @@ def evaluate(
     unfinished = Unfinished(parent / f".{protocol}.unfinished", origin)
     # The folder first: scoring may take hours, and should not end at a disk that is read-only.
     with new_folder(parent / protocol) as folder:
-        selection = _select(run, state, protocol, unfinished)
-        if selection:
-            _log.info("%s", in_words(run.settings, selection))
-            chosen = apply_selection(run.settings, selection)
-            run = run._replace(system=with_settings(run.system, chosen))
-        if protocol == "pixel":
-            metrics = evaluate_pixels(run, state, PixelFiles(folder), unfinished)
-        else:
-            evaluated = evaluate_items(run, state, protocol, unfinished)
-            write_items(folder, run, evaluated)
-            metrics = evaluated.metrics
-        result = metrics | {
-            "method": run.method.name,
-            "dataset": run.source.name,
+        run, selection = _chosen(run, state, protocol, unfinished)
+        result = _measured(run, state, protocol, folder, unfinished)
+        result |= _circumstances(run, state, workdir) | {
             "protocol": protocol,
-            "seed": run.settings.seed,
-            "step": int(state.step[0]),
-            "score": run.system.scoring.score,
             "selection": selection,
-            "reconstruction_spread": _spread(run, state),
             "seconds": round(time.perf_counter() - start, 2),
-            "training_seconds": training_seconds(workdir),
-            "history": load_history(workdir),
-            "cautions": [*run.source.cautions, *_cautions(run, workdir, state)],
-            "health": [ailment.sentence for ailment in ailments(read_log(workdir))],
             "test_data_sha256": data,
-            "versions": versions(),
-            "config": nest(flatten(run.settings)),
         }
         write_text(folder / METRICS_FILE, json.dumps(result, indent=2) + "\n")
         write_manifest(folder)
@@ -170,12 +149,44 @@ def _cautions(run: Run, workdir: Path, state: TrainState) -> list[str]:
     return [f"Of step {step}, though there is a checkpoint of step {newest}."]
 
 
-def _select(
+def _chosen(
     run: Run, state: TrainState, protocol: str, unfinished: Unfinished
-) -> dict[str, Any] | None:
-    """What `config.select` chooses, for all members by the first; only maps can be smoothed."""
+) -> tuple[Run, dict[str, Any] | None]:
+    """The run with what `config.select` chooses, for all members by the first, and that choice."""
     if run.settings.select == "none":
-        return None
+        return run, None
     member = scoring_state(run.system, state, 0)
-    smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]
-    return select(run.system, member, run.holdout, smoothings, unfinished)
+    smoothings = SMOOTHINGS if protocol == "pixel" else SMOOTHINGS[:1]  # tiles are not smoothed
+    selection = select(run.system, member, run.holdout, smoothings, unfinished)
+    _log.info("%s", in_words(run.settings, selection))
+    chosen = apply_selection(run.settings, selection)
+    return run._replace(system=with_settings(run.system, chosen)), selection
+
+
+def _measured(
+    run: Run, state: TrainState, protocol: str, folder: Path, unfinished: Unfinished
+) -> dict[str, Any]:
+    """The metrics of the protocol, whose other files are written to the folder."""
+    if protocol == "pixel":
+        return evaluate_pixels(run, state, PixelFiles(folder), unfinished)
+    evaluated = evaluate_items(run, state, protocol, unfinished)
+    write_items(folder, run, evaluated)
+    return evaluated.metrics
+
+
+def _circumstances(run: Run, state: TrainState, workdir: Path) -> dict[str, Any]:
+    """What was evaluated, how it was trained, and what to think of it."""
+    return {
+        "method": run.method.name,
+        "dataset": run.source.name,
+        "seed": run.settings.seed,
+        "step": int(state.step[0]),
+        "score": run.system.scoring.score,
+        "reconstruction_spread": _spread(run, state),
+        "training_seconds": training_seconds(workdir),
+        "history": load_history(workdir),
+        "cautions": [*run.source.cautions, *_cautions(run, workdir, state)],
+        "health": [ailment.sentence for ailment in ailments(read_log(workdir))],
+        "versions": versions(),
+        "config": nest(flatten(run.settings)),
+    }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semad import plots
+from semad import pictures, plots
 from semad.metrics import pixels
 
 _HISTOGRAM_PIXELS = 200_000
@@ -62,7 +62,7 @@ class PixelFiles(NamedTuple):
         (self.folder / "maps").mkdir()
         for image, mask, key, values in zip(test.images, test.masks, test.ids, maps, strict=True):
             path = self.folder / "maps" / f"{key.replace('/', '_')}.png"
-            plots.overlay(path, image, mask, values > limit)
+            pictures.overlay(path, image, mask, values > limit)
         labels, values, normal = (
             np.concatenate([part.ravel() for part in parts])
             for parts in (test.masks, maps, holdout)

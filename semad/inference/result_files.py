@@ -12,7 +12,7 @@ from PIL import Image
 from semad.inference.map_levels import to_bytes
 from semad.inference.records import RESULTS
 from semad.inference.report_data import THUMBNAIL, jpeg, script
-from semad.plots import grey_picture, outline
+from semad.pictures import grey_picture, outline
 from semad.scoring.regions import Region
 from semad.utils.files import write_bytes
 

@@ -10,7 +10,8 @@ A phase `teaching` (`--mode teach`) goes on with patches in which a person outli
 and false alarms. They are seen as they are, and the defects also in normal patches.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -48,51 +49,73 @@ outline that is learnt by heart stands above all else."""
 _TAUGHT = 0.1
 """Weight of the annotated patches, beside 1 of the synthetic anomalies."""
 
-
-class Losses(NamedTuple):
-    """The losses of D, of G, and of D while it is taught."""
-
-    discriminator: Loss
-    generator: Loss
-    teaching: Loss
+Splice = Callable[[Nets, Batch, jax.Array], tuple[jax.Array, jax.Array]]
+"""(nets, batch, key) -> images with what is foreign in them, and where, (N, P, P) in [0, 1]."""
 
 
-def make_losses(rates: dict[str, float], batch_size: int) -> Losses:
-    """All losses; of a batch, each source has a share by its rate."""
-    parts = shares(rates, batch_size)
+def splice_batch(
+    parts: dict[str, slice], nets: Nets, batch: Batch, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """A `Splice` of all sources, each in its part of the batch."""
+    masks = _masks(stream(key, Stream.MASKS), batch.images)
+    anomalies = []
+    for name, part in parts.items():
+        source_key = stream(stream(key, Stream.SOURCES), name)
+        if name == "generated":
+            anomalies.append(fill(nets, source_key, batch.images[part], masks[part]))
+        else:
+            anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
+        if name == "sheet":
+            masks = masks.at[part].multiply(splices.occludes(batch.images[part], anomalies[-1]))
+    return splices.splice(batch.images, jnp.concatenate(anomalies), masks), masks
 
-    def spliced(nets: Nets, batch: Batch, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The images with what is foreign in them, and where it is, (N, P, P) in [0, 1]."""
-        masks = _masks(stream(key, Stream.MASKS), batch.images)
-        anomalies = []
-        for name, part in parts.items():
-            source_key = stream(stream(key, Stream.SOURCES), name)
-            if name == "generated":
-                anomalies.append(fill(nets, source_key, batch.images[part], masks[part]))
-            else:
-                anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
-            if name == "sheet":
-                masks = masks.at[part].multiply(splices.occludes(batch.images[part], anomalies[-1]))
-        return splices.splice(batch.images, jnp.concatenate(anomalies), masks), masks
 
-    def discriminator_loss(
-        nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams
-    ) -> LossAndTerms:
+def discriminator_loss(splice: Splice) -> Loss:
+    """D finds what is spliced in."""
+
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
         """Cross-entropy of every cell with how much of it is foreign."""
         del hparams
-        seen, masks = spliced(nets, batch, key)
+        seen, masks = splice(nets, batch, key)
         target, logits = to_cells(masks), nets.discriminator(seen)
         accuracy = ((logits > 0) == (target > 0.5)).mean()
         return losses.cross_entropy(logits, target).mean(), {"right": accuracy}
 
-    def teaching_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
-        """The same, and the cross-entropies of annotated patches: where an outline says what is
-        there, and of normal patches with their defects spliced in."""
+    return loss
+
+
+def generator_loss(part: slice) -> Loss:
+    """G fills in; `part` is the part of a batch that it is given."""
+
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        """D should overlook what G fills in, and it should be near what was there."""
+        images = batch.images[part]
+        # Both updates of a step are given one key: G is asked about other masks than D.
+        key = stream(key, "generator")
+        masks = _masks(stream(key, Stream.MASKS), images)
+        generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
+        logits = nets.discriminator(splices.splice(images, generated, masks))
+        apart = jnp.abs(generated - images).mean(axis=-1)
+        terms = {
+            "adversarial": _mean(losses.cross_entropy(logits, 0.0), to_cells(masks)),
+            "contextual": _mean(apart, masks),
+        }
+        return terms["adversarial"] + hparams["w_contextual"] * terms["contextual"], terms
+
+    return loss
+
+
+def teaching_loss(splice: Splice) -> Loss:
+    """D finds what is spliced in, and what a person outlined."""
+
+    def loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+        """D's, and the cross-entropies of annotated patches: where an outline says what is there,
+        and of normal patches with their defects spliced in."""
         del hparams
         taught = batch.annotated
         assert taught is not None  # the phase asks for them
         count = len(taught.images)
-        seen, masks = spliced(nets, batch, key)
+        seen, masks = splice(nets, batch, key)
         keys = jax.random.split(stream(key, Stream.ANNOTATED), 3)
         moved, places = splices.moved(keys[2], taught.images, taught.defects)
         changed = splices.varied(keys[:2], moved)
@@ -111,22 +134,7 @@ def make_losses(rates: dict[str, float], batch_size: int) -> Losses:
         taught_terms = terms["annotated"] + terms["planted"]
         return terms["spliced"] + _TAUGHT * taught_terms, terms
 
-    def generator_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
-        """D should overlook what G fills in, and it should be near what was there."""
-        images = batch.images[parts["generated"]]
-        # Both updates of a step are given one key: G is asked about other masks than D.
-        key = stream(key, "generator")
-        masks = _masks(stream(key, Stream.MASKS), images)
-        generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
-        logits = nets.discriminator(splices.splice(images, generated, masks))
-        apart = jnp.abs(generated - images).mean(axis=-1)
-        terms = {
-            "adversarial": _mean(losses.cross_entropy(logits, 0.0), to_cells(masks)),
-            "contextual": _mean(apart, masks),
-        }
-        return terms["adversarial"] + hparams["w_contextual"] * terms["contextual"], terms
-
-    return Losses(discriminator_loss, generator_loss, teaching_loss)
+    return loss
 
 
 def shares(rates: dict[str, float], batch_size: int) -> dict[str, slice]:
@@ -189,16 +197,20 @@ def build(settings: Settings) -> Method:
     """The method for a config of `configs/dense_discriminator.py`."""
     image, plane = image_shape(settings.data), image_shape(settings.data)[:2]
     rates = {name: float(getattr(settings.splices, name)) for name in SOURCES}
-    made = make_losses(rates, settings.train.batch_size)
+    parts = shares(rates, settings.train.batch_size)
+    splice = partial(splice_batch, parts)
     nets = {"discriminator": Net(DenseDiscriminator(layer_settings(settings.model)), (image,))}
     updates: tuple[Update, ...] = (
-        Update("discriminator", ("discriminator",), made.discriminator, adam(settings.optim)),
+        Update(
+            "discriminator", ("discriminator",), discriminator_loss(splice), adam(settings.optim)
+        ),
     )
-    if rates["generated"]:
+    if "generated" in parts:
         nets["generator"] = Net(
             Inpainter(settings.data.channels, layer_settings(settings.model)), (image, plane, plane)
         )
-        updates += (Update("generator", ("generator",), made.generator, adam(settings.optim)),)
+        loss = generator_loss(parts["generated"])
+        updates += (Update("generator", ("generator",), loss, adam(settings.optim)),)
     excluded_families = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
     return Method(
         name="dense_discriminator",
@@ -206,7 +218,7 @@ def build(settings: Settings) -> Method:
         latent_dim=1,  # nothing is drawn from a latent
         phases=(
             Phase("splices", settings.train.epochs, updates),
-            *_teaching(settings, made.teaching),
+            *_teaching(settings, splice),
         ),
         hparams=for_nets(learning_rates(settings.lr), nets)
         | {"w_contextual": settings.loss.contextual},
@@ -219,12 +231,12 @@ def build(settings: Settings) -> Method:
     )
 
 
-def _teaching(settings: Settings, loss: Loss) -> tuple[Phase, ...]:
+def _teaching(settings: Settings, splice: Splice) -> tuple[Phase, ...]:
     """The phase that `--mode teach` adds; none in a run that was not taught."""
     train = settings.train
     if not train.teaching_epochs:
         return ()
-    update = Update("teaching", ("discriminator",), loss, adam(settings.optim))
+    update = Update("teaching", ("discriminator",), teaching_loss(splice), adam(settings.optim))
     count = max(1, train.batch_size // _SHARE_TAUGHT)
     key = "train.teaching_epochs"
     return (Phase("teaching", train.teaching_epochs, (update,), key, count, _KEPT),)

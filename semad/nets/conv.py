@@ -8,13 +8,14 @@ channel, and for gradients of few pixels. `semad.utils.backend` chooses.
 Images are NHWC, kernels HWIO.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from semad.nets.minimal import interleave, minimal_conv_transpose
 
 IMPLEMENTATIONS = ("native", "mixed", "matmul")
 
@@ -51,7 +52,7 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> j
         # The transpose of the transposed convolution with the turned kernel.
         turned = _turned(kernel)
         small = jax.ShapeDtypeStruct((n, height // 2, width // 2, kernel.shape[3]), x.dtype)
-        return jax.linear_transpose(lambda y: _double_minimal(y, turned), small)(x)[0]
+        return jax.linear_transpose(lambda y: minimal_conv_transpose(y, turned), small)(x)[0]
     h, h_pads = _conv_pads(height, kernel.shape[0], stride)
     w, w_pads = _conv_pads(width, kernel.shape[1], stride)
     x = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
@@ -84,11 +85,11 @@ def _phases(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Transposed convolution as one correlation per output phase."""
     _, h, w, _ = x.shape
     if stride == 2 and _minimal(kernel, h, w):
-        return _double_minimal(x, kernel)
+        return minimal_conv_transpose(x, kernel)
     h_pads, rows = _transpose_phases(kernel.shape[0], stride)
     w_pads, cols = _transpose_phases(kernel.shape[1], stride)
     x = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
-    return _interleave(
+    return interleave(
         [
             [_correlate(x[:, top:, left:], kernel[i::stride, j::stride], h, w) for j, left in cols]
             for i, top in rows
@@ -172,7 +173,7 @@ def _check(implementation: str) -> None:
 
 
 def _minimal(kernel: jax.Array, h: int, w: int) -> bool:
-    """Whether `_double_minimal` takes a small side of `(h, w)` and pays."""
+    """Whether `minimal_conv_transpose` takes a small side of `(h, w)` and pays."""
     even = h % 2 == w % 2 == 0
     return kernel.shape[:2] == (4, 4) and even and min(kernel.shape[2:]) >= MANY_CHANNELS
 
@@ -205,71 +206,3 @@ def _correlate(x: jax.Array, kernel: jax.Array, h: int, w: int) -> jax.Array:
     else:
         terms = [x[:, i : i + h, j : j + w] @ kernel[i, j] for i, j in taps]
     return sum(terms, start=jnp.zeros((x.shape[0], h, w, o), x.dtype))
-
-
-def _unstack(x: jax.Array, axis: int) -> list[jax.Array]:
-    """Slices along an axis, which goes; `jnp.unstack` with the gradient of `jnp.stack`."""
-    return [jnp.squeeze(part, axis) for part in lax.split(x, [1] * x.shape[axis], axis)]
-
-
-def _interleave(phases: Sequence[Sequence[jax.Array]]) -> jax.Array:
-    """Merge `phases[i][j]` `(n, h, w, c)`, the pixels `(s * h + i, s * w + j)`, to one image."""
-    n, h, w, c = phases[0][0].shape
-    grid = jnp.stack([jnp.stack(row, axis=3) for row in phases], axis=2)
-    return grid.reshape(n, h * len(phases), w * len(phases), c)
-
-
-def _double_minimal(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Transposed 4x4 convolution of stride 2 with 36 products where the definition has 64.
-
-    Along one axis a pair of inputs x0 x1, with neighbours p before and q after, gives the outputs
-      y0 = p K0 + x0 K2,  y1 = x0 K1 + x1 K3,  y2 = x0 K0 + x1 K2,  y3 = x1 K1 + q K3.
-    Winograd's minimal filtering shares two of the eight products:
-      y0 = x0 (K0 + K2) + (p - x0) K0,   y1 = x1 (K1 + K3) + (x0 - x1) K1,
-      y2 = x0 (K0 + K2) - (x0 - x1) K2,  y3 = x1 (K1 + K3) + (q - x1) K3.
-    Its transforms only add, so that rounding stays that of a plain sum.
-
-    Args:
-      x: `(n, h, w, c)` of even height and width.
-      kernel: `(4, 4, c, o)`.
-
-    Returns:
-      `(n, 2 h, 2 w, o)`.
-    """
-    rows = []
-    for x_row, kernel_row in zip(_pairs(x, 1), _pair_kernels(kernel, 0), strict=True):
-        terms = zip(_pairs(x_row, 2), _pair_kernels(kernel_row, 1), strict=True)
-        # One matmul also for the two kernels of a shared input; (n, h / 2, w / 2, i, j, o).
-        rows.append(_outputs([jnp.einsum("nhwc,ijco->nhwijo", u, k) for u, k in terms], 4))
-    return _interleave(
-        list(zip(*[_outputs(col, 3) for col in zip(*rows, strict=True)], strict=True))
-    )
-
-
-def _pairs(x: jax.Array, axis: int) -> list[jax.Array]:
-    """The inputs x0, x1, p - x0, x0 - x1, q - x1 of each pair along an axis."""
-    x = x.reshape(*x.shape[:axis], x.shape[axis] // 2, 2, *x.shape[axis + 1 :])
-    x0, x1 = _unstack(x, axis + 1)
-    before, after = _shift(x1, axis, 1), _shift(x0, axis, -1)
-    return [x0, x1, before - x0, x0 - x1, after - x1]
-
-
-def _shift(x: jax.Array, axis: int, by: int) -> jax.Array:
-    """Move along an axis, zeros coming in."""
-    pads = [(0, 0, 0)] * x.ndim
-    pads[axis] = (by, -by, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), pads)
-
-
-def _pair_kernels(kernel: jax.Array, axis: int) -> list[jax.Array]:
-    """The kernels of what `_pairs` lists: one each, two for x0 - x1."""
-    k0, k1, k2, k3 = (lax.slice_in_dim(kernel, i, i + 1, axis=axis) for i in range(4))
-    return [k0 + k2, k1 + k3, k0, jnp.concatenate([k1, -k2], axis), k3]
-
-
-def _outputs(terms: Sequence[jax.Array], axis: int) -> list[jax.Array]:
-    """The outputs y0, y1, y2, y3 of each pair; the kernels of one input lie along the axis."""
-    x0, x1, before, within, after = terms
-    first, second = _unstack(within, axis)
-    x0, x1, before, after = (jnp.squeeze(term, axis) for term in (x0, x1, before, after))
-    return [x0 + before, x1 + first, x0 + second, x1 + after]

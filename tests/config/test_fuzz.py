@@ -8,8 +8,8 @@ from absl import flags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from semad.commandline import define_config_flag, parse_flags, with_config_file
 from semad.config import files
+from semad.config.flags import define_config_flag, parse_flags, with_config_file
 from semad.config.overrides import config_names, named, override
 from semad.config.settings import flatten, nest, resolve
 from semad.errors import UserError

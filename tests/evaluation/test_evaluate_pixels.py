@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semad import plots
+from semad import pictures
 from semad.config.settings import with_values
 from semad.errors import UserError
 from semad.evaluation.evaluate import check
@@ -111,7 +111,7 @@ def test_the_colours_of_an_overlay(tmp_path):
     image = np.full((1, 4, 1), 100, np.uint8)
     mask = np.array([[True, True, False, False]])
     found = np.array([[True, False, True, False]])
-    plots.overlay(tmp_path / "o.png", image, mask, found)
+    pictures.overlay(tmp_path / "o.png", image, mask, found)
     with Image.open(tmp_path / "o.png") as opened:
         pixels = np.asarray(opened)[0].tolist()
     assert pixels == [[60, 162, 60], [60, 60, 162], [162, 60, 60], [100, 100, 100]]

@@ -1,5 +1,7 @@
 """The convolutional systems: losses and scores by hand, and one answer for windows and patches."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +31,11 @@ def judge(images):
     return to_cells(images[..., 0])
 
 
+def discriminator_loss(rates):
+    parts = dense_discriminator.shares(rates, 8)
+    return dense_discriminator.discriminator_loss(partial(dense_discriminator.splice_batch, parts))
+
+
 def test_cells_and_pixels():
     plane = jnp.arange(64.0).reshape(1, 8, 8)
     cells = to_cells(plane)
@@ -41,7 +48,7 @@ def test_cells_and_pixels():
 def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
     """With a generator alone, of a constant: the spliced image is known from the mask."""
     rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
-    loss = dense_discriminator.make_losses(rates, 8).discriminator
+    loss = discriminator_loss(rates)
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, _ = loss(known, BATCH, KEY, {})
     masks = np.asarray(splices.draw_masks(stream(KEY, Stream.MASKS), 8, 32))
@@ -53,7 +60,7 @@ def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
 
 def test_the_generators_loss_counts_inside_the_masks_alone():
     rates = {"cutpaste": 1.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
-    loss = dense_discriminator.make_losses(rates, 8).generator
+    loss = dense_discriminator.generator_loss(dense_discriminator.shares(rates, 8)["generated"])
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, terms = loss(known, BATCH, KEY, {"w_contextual": 2.0})
     images = np.asarray(IMAGES[4:, ..., 0])  # the second half is the generator's
@@ -80,7 +87,7 @@ def test_a_sheet_shows_where_it_is_brighter(monkeypatch):
     sheet = jnp.full((8, 32, 32, 1), GREY)
     monkeypatch.setitem(splices.SOURCES, "sheet", lambda key, images, part: sheet[part])
     rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 0.0, "sheet": 1.0}
-    loss = dense_discriminator.make_losses(rates, 8).discriminator
+    loss = discriminator_loss(rates)
     found, _ = loss(nets(discriminator=judge), BATCH, KEY, {})
     images = np.asarray(IMAGES[..., 0])
     masks = np.asarray(splices.draw_masks(stream(KEY, Stream.MASKS), 8, 32))

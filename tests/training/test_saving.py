@@ -11,7 +11,7 @@ import pytest
 
 from semad.errors import CannotWrite
 from semad.run.checkpoints import steps
-from semad.training import logs, loop, saving
+from semad.training import logs, loop, phase, saving
 from semad.training.logs import Log, read_log
 from tests import tiny
 from tests.complaints import one_line
@@ -174,7 +174,7 @@ def test_a_second_ctrl_c_saves_too(whole, tmp_path, monkeypatch):
 
 def test_a_state_that_a_step_has_taken_is_not_saved(tmp_path, monkeypatch):
     """An error in the middle of a step: its input is gone, and the last checkpoint stays."""
-    make, calls = loop.make_program, []
+    make, calls = phase.make_program, []
 
     def failing(*of_program):
         program = make(*of_program)
@@ -188,7 +188,7 @@ def test_a_state_that_a_step_has_taken_is_not_saved(tmp_path, monkeypatch):
 
         return call
 
-    monkeypatch.setattr(loop, "make_program", failing)
+    monkeypatch.setattr(phase, "make_program", failing)
     with pytest.raises(MemoryError):
         loop.train(run(), tmp_path)
     assert steps(tmp_path / "checkpoints") == [0]
