@@ -140,7 +140,7 @@ def check_same_run(
       workdir: of the run.
       settings: that are asked for.
       prolonged: the key of the epochs of the last phase. More of them make no other run, unless
-        input noise (IN) or the learning rates go by the length of the run.
+        input noise (IN) goes by the length of the run.
       free_keys: others that may differ, as after a divergence.
 
     Raises:
@@ -148,9 +148,8 @@ def check_same_run(
     """
     stored, wanted = flatten(load(workdir)), flatten(settings)
     noise = "IN" in "+".join(trick_combinations(settings.population.tricks))
-    longer = not noise and not settings.train.anneal
     for key in sorted(stored.keys() | wanted.keys(), key=lambda key: (key != "method", key)):
-        free = changeable(key) or key in free_keys or (key == prolonged and longer)
+        free = changeable(key) or key in free_keys or (key == prolonged and not noise)
         if free or stored.get(key) == wanted.get(key):
             continue
         raise UserError(

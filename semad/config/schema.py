@@ -187,11 +187,6 @@ class TrainSettings(Section):
         high=_MOST_STEPS,
         older_of={"dense_discriminator": 0},
     )
-    anneal: bool = knob(
-        False,
-        "learning rates fall to zero over each phase, by half a cosine",
-        older=False,
-    )
     ema: float = knob(
         0.999, "decay of the average of the weights used at test time", low=0, high=0.9999999
     )

@@ -78,7 +78,7 @@ class PhaseTraining:
         self._images = place.put_images(run.train)
         function = phase_step(
             *(run.method, phase, start, run.sampling, average(self._train)),
-            *(place.share, run.annotated, self._train.anneal),
+            *(place.share, run.annotated),
         )
         self._program = cache(
             lambda steps: make_program(function, steps, place.state, place.images)

@@ -62,7 +62,6 @@ def phase_step(
     averaged: Average,
     share: ShareBatch | None = None,
     annotated: AnnotatedPatches | None = None,
-    anneals: bool = False,
 ) -> Program:
     """One step of a phase for one member.
 
@@ -74,7 +73,6 @@ def phase_step(
       averaged: how weights are averaged, see `moved_average`.
       share: shares a batch out among devices, see `semad.training.placement`.
       annotated: integers, for a phase that asks for some.
-      anneals: whether learning rates fall to zero over the phase, by half a cosine.
 
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
@@ -89,7 +87,6 @@ def phase_step(
         latent_key, loss_key = stream(step_key, Stream.LATENT), stream(step_key, Stream.LOSS)
         total = phase.epochs * steps_per_epoch(sampling, data.pixels.shape[0])
         progress = phase_step.astype(jnp.float32) / total
-        rate = 0.5 * (1 + jnp.cos(jnp.pi * progress)) if anneals else None
         # Drawn once, not per update: the compiler may share what two updates make of one z.
         batches = [
             Batch(
@@ -112,9 +109,7 @@ def phase_step(
             for repeat in range(update.repeat):
                 batch = batches[repeat]
                 key = jax.random.fold_in(loss_key, repeat)
-                state, terms_ = apply_update(
-                    method, update, trained, state, batch, key, hparams, rate
-                )
+                state, terms_ = apply_update(method, update, trained, state, batch, key, hparams)
                 terms |= {f"{update.name}/{name}": value for name, value in terms_.items()}
         window = Average(phase.kept ** (1 / total), math.inf) if phase.kept else averaged
         ema = moved_average(state.ema, state.weights, trained, phase_step, window)
@@ -148,7 +143,6 @@ def apply_update(
     batch: Batch,
     key: jax.Array,
     hparams: Hparams,
-    rate: jax.Array | None = None,
 ) -> tuple[TrainState, Terms]:
     """One optimiser step of one update; only the nets in `update.trains` change.
 
@@ -160,7 +154,6 @@ def apply_update(
       batch: images and latents.
       key: for what else the loss draws.
       hparams: scalars.
-      rate: share of the learning rates to move by, a scalar; None for all of it.
 
     Returns:
       The new state, and the loss terms with the total under `loss`.
@@ -177,12 +170,9 @@ def apply_update(
     gradients, (terms, batch_stats) = jax.grad(loss, has_aux=True)(params)
     opt_state = state.opt_state[update.name]
     moves, opt_state = update.optimizer.update(gradients, opt_state, params)
-    rates = {name: hparams[f"lr_{name}"] for name in update.trains}
-    if rate is not None:
-        rates = {name: value * rate for name, value in rates.items()}
     moves = {
-        name: jax.tree.map(lambda move, lr=value: -lr * move, moves[name])
-        for name, value in rates.items()
+        name: jax.tree.map(lambda move, lr=hparams[f"lr_{name}"]: -lr * move, moves[name])
+        for name in update.trains
     }
     moved = optax.apply_updates(params, moves)
     new = Weights(

@@ -173,7 +173,6 @@ def test_what_leaves_an_older_run_what_it_was():
         "data.normalisation": "range",
         "model.bn_epsilon": 1e-5,
         "train.ema_share": 1 / 9,
-        "train.anneal": False,
         "score.weights": "ema",
         "population.points": "",
         "population.together": 0,
@@ -257,13 +256,10 @@ def test_what_makes_another_run(tmp_path):
         check_same_run(tmp_path, tiny.config("anogan"))
 
 
-@pytest.mark.parametrize(
-    "by_length", [{"population__tricks": "none,IN+SL"}, {"train__anneal": True}]
-)
-def test_what_goes_by_the_length_of_a_run(by_length, tmp_path):
+def test_input_noise_goes_by_the_length_of_a_run(tmp_path):
     """So a run with it cannot be prolonged to what a longer one would have been."""
-    files.store(tmp_path, resolve(tiny.config("bigan", **by_length)))
-    longer = tiny.config("bigan", **by_length, train__epochs=9)
+    files.store(tmp_path, resolve(tiny.config("bigan", population__tricks="none,IN+SL")))
+    longer = tiny.config("bigan", population__tricks="none,IN+SL", train__epochs=9)
     with pytest.raises(UserError, match="config.train.epochs = 1, not 9"):
         check_same_run(tmp_path, longer)
 

@@ -74,17 +74,6 @@ def test_an_update_moves_its_own_nets_down_the_gradient():
     assert new.weights.batch_stats["g"]["calls"] == 0
 
 
-def test_learning_rates_that_anneal_follow_half_a_cosine_to_zero():
-    method = toy(product, product)
-    phase = method.phases[0]._replace(epochs=2)  # of two batches
-    step = phase_step(method, phase, 0, SAMPLING, Average(0.5, 1.0), anneals=True)
-    state, a = init_state(method, 0), 2.0
-    for number in range(4):
-        state, _ = step(state, IMAGES, HPARAMS)
-        a -= 0.1 * 3 * 0.5 * (1 + np.cos(np.pi * number / 4))  # d(a_f·a_g)/d a_f = a_g = 3
-        assert state.weights.params["f"]["a"] == pytest.approx(a)
-
-
 def test_a_net_that_the_phase_does_not_train_is_seen_as_at_test_time():
     method = toy(product, product)
     state = init_state(method, 0)
