@@ -157,7 +157,8 @@ def contributions(recorded: list[Result]) -> str:
     lines = [markdown_line(head), markdown_line(["---"] * len(head))]
     named = {one["name"]: one for one in recorded}
     for system in ("ganomaly", "sencebgan"):
-        whole = named.get(f"nanotwice_{system}_medium")
+        whole = named.get(f"contribution_{system}_all_medium")
+        whole = whole or named.get(f"nanotwice_{system}_medium")
         if whole is None:
             continue
         base = _first_seed(whole)

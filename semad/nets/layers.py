@@ -29,7 +29,7 @@ class LayerSettings(NamedTuple):
       epsilon: batch norm's, added to variances.
       init: key of `INITIALIZERS`, for kernels.
       batch_norm: whether `normalise` normalises; critics with a gradient penalty do without.
-      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; empty: by backend and width.
+      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; empty: by backend, width and kernel.
     """
 
     width: float = 1.0
@@ -92,6 +92,6 @@ class Conv(nn.Module):
         kernel = self.param("kernel", INITIALIZERS[self.style.init], shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         function = conv.conv_transpose if self.transposed else conv.conv
-        chosen = self.style.convolution or backend.convolution(self.style.width)
+        chosen = self.style.convolution or backend.convolution(self.style.width, self.size)
         y = function(x, kernel, self.stride, chosen)
         return y + bias.reshape((1, 1, 1, -1))

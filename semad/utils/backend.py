@@ -18,8 +18,8 @@ class Plan(NamedTuple):
     """How to run on a backend.
 
     Attributes:
-      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; of wide networks, and of those that
-        run inside compiled loops.
+      convolution: one of `semad.nets.conv.IMPLEMENTATIONS`; of kernels of 4x4 in wide networks,
+        and of what runs inside compiled loops.
       narrow_convolution: of the others.
       steps_per_dispatch: training steps compiled into one program.
       members_together: whether a population is vmapped or trained member by member.
@@ -66,8 +66,10 @@ ACCELERATOR = Plan(
 )
 
 # Measured at widths .25, where mixed convolutions train 1.4 times as fast as matmuls and compile
-# sooner, and 1, where matmuls are faster; the limit between them is a guess.
+# sooner, and 1, where matmuls are faster for kernels of 4x4, of which `semad.nets.minimal` makes
+# fewer products, and mixed ones for others; the limit between the widths is a guess.
 NARROW = 0.5
+FILTERED = 4
 
 
 def plan() -> Plan:
@@ -75,10 +77,11 @@ def plan() -> Plan:
     return CPU if jax.default_backend() == "cpu" else ACCELERATOR
 
 
-def convolution(width: float) -> str:
-    """The convolutions for a network of this width, outside of compiled loops."""
+def convolution(width: float, size: int) -> str:
+    """The convolutions with kernels of `size`² in a network of this width, outside of loops."""
     chosen = plan()
-    return chosen.convolution if width > NARROW else chosen.narrow_convolution
+    by_width = width > NARROW and size == FILTERED
+    return chosen.convolution if by_width else chosen.narrow_convolution
 
 
 def in_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

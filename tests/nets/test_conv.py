@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from semad.nets.conv import conv, conv_transpose
+from semad.utils import backend
 
 # kernel, stride, height, width, channels in, channels out
 CASES = [
@@ -130,3 +131,11 @@ def test_an_unknown_implementation_is_refused(function):
     x, kernel, stride = draw((3, 1, 4, 4, 1, 1))
     with pytest.raises(ValueError, match="implementation"):
         function(x, kernel, stride, "winograd")
+
+
+@pytest.mark.parametrize(
+    ("width", "size", "expected"), [(1.0, 4, "matmul"), (1.0, 5, "mixed"), (0.25, 4, "mixed")]
+)
+def test_a_layer_on_a_cpu_convolves_by_width_and_kernel(width, size, expected):
+    """Minimal filtering, which makes matmuls pay in wide networks, is for kernels of 4x4."""
+    assert backend.convolution(width, size) == expected
