@@ -77,8 +77,13 @@ class PhaseTraining:
         self._step = int(groups[0].step[0])
         self._images = place.put_images(run.train)
         function = phase_step(
-            *(run.method, phase, start, run.sampling, average(self._train)),
-            *(place.share, run.annotated),
+            run.method,
+            phase,
+            start,
+            run.sampling,
+            average(self._train),
+            place.share,
+            run.annotated,
         )
         self._program = cache(
             lambda steps: make_program(function, steps, place.state, place.images)

@@ -136,6 +136,8 @@ def test_an_unknown_implementation_is_refused(function):
 @pytest.mark.parametrize(
     ("width", "size", "expected"), [(1.0, 4, "matmul"), (1.0, 5, "mixed"), (0.25, 4, "mixed")]
 )
-def test_a_layer_on_a_cpu_convolves_by_width_and_kernel(width, size, expected):
+def test_a_layer_on_a_cpu_convolves_by_width_and_kernel(width, size, expected, monkeypatch):
     """Minimal filtering, which makes matmuls pay in wide networks, is for kernels of 4x4."""
+    asked = backend.CPU._replace(convolution="matmul", narrow_convolution="mixed")
+    monkeypatch.setattr(backend, "CPU", asked)
     assert backend.convolution(width, size) == expected
