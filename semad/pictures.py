@@ -14,7 +14,7 @@ _BAND = 2**22
 """Pixels that are drawn at once, so that a large image needs little more than its picture."""
 
 
-def grey(image: np.ndarray) -> np.ndarray:
+def grey_levels(image: np.ndarray) -> np.ndarray:
     """An image (H, W, C) of integers, whose whole range is 0 to 255 here: float32 (H, W)."""
     return image.mean(axis=2, dtype=np.float32) * np.float32(255 / np.iinfo(image.dtype).max)
 
@@ -28,7 +28,7 @@ def overlay(path: Path, image: np.ndarray, mask: np.ndarray, flagged: np.ndarray
       mask: bool (H, W), what is anomalous.
       flagged: bool (H, W), what exceeds the threshold.
     """
-    picture = np.repeat(grey(image)[..., None], 3, axis=2).astype(np.float32)
+    picture = np.repeat(grey_levels(image)[..., None], 3, axis=2).astype(np.float32)
     # Red, green and blue, in this order.
     for channel, where in enumerate((flagged & ~mask, flagged & mask, mask & ~flagged)):
         picture[where] *= 0.6

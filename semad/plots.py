@@ -12,7 +12,7 @@ from scipy import ndimage
 from sklearn import metrics
 
 from semad.metrics.pixels import Curve
-from semad.pictures import grey
+from semad.pictures import grey_levels
 
 _DPI = 120
 
@@ -170,7 +170,7 @@ def tile_cases(path: Path, rows: dict[str, np.ndarray]) -> None:
     ):
         part.suptitle(name, fontsize=7, x=0.01, ha="left")
         for axes, tile in zip(part.subplots(1, columns, squeeze=False)[0], tiles, strict=False):
-            axes.imshow(grey(tile), cmap="gray", vmin=0, vmax=255)
+            axes.imshow(grey_levels(tile), cmap="gray", vmin=0, vmax=255)
         for axes in part.axes:
             axes.axis("off")
     figure.savefig(path, dpi=_DPI)
@@ -181,7 +181,7 @@ def map_cases(path: Path, cases: dict[str, tuple[np.ndarray, np.ndarray, np.ndar
     figure = Figure(figsize=(9, 2.6 * len(cases)), layout="constrained")
     grid = figure.subplots(len(cases), 3, squeeze=False)
     for row, (name, (image, mask, values)) in zip(grid, cases.items(), strict=True):
-        pictures = {name: grey(image), "defects": mask, "anomaly map": values}
+        pictures = {name: grey_levels(image), "defects": mask, "anomaly map": values}
         for axes, (title, picture) in zip(row, pictures.items(), strict=True):
             axes.imshow(picture, cmap="magma" if title == "anomaly map" else "gray")
             axes.set_title(title, fontsize=7)

@@ -17,7 +17,7 @@ from semad.errors import UserError
 from semad.run.population import members_in_use
 from semad.run.system import System, check_stride, scoring_state
 from semad.run.workdir import restore as restore_state
-from semad.scoring.batched import PatchScores, ScoringState, make_scorer
+from semad.scoring.batched import PatchScores, ScoringState, WithinMemory, make_scorer
 from semad.scoring.chunks import score_chunks
 from semad.scoring.maps import Maps, map_images
 from semad.types import TrainState
@@ -139,11 +139,11 @@ class Model:
 
     @cached_property
     def _scorer(self) -> Callable[..., PatchScores]:
-        return make_scorer(self.system.method)
+        return WithinMemory(make_scorer(self.system.method))
 
     @cached_property
     def _map_scorer(self) -> Callable[..., PatchScores]:
-        return make_scorer(self.system.method, maps=True)
+        return WithinMemory(make_scorer(self.system.method, maps=True))
 
     @cached_property
     def _encode(self) -> Callable[[ScoringState, jax.Array], jax.Array]:

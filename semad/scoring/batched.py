@@ -1,5 +1,6 @@
 """What scores patches, compiled for one number of them; see `semad.scoring.chunks` for many."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -10,8 +11,10 @@ import numpy as np
 
 from semad import losses
 from semad.data.normalisation import normalise
-from semad.errors import UserError
+from semad.errors import UserError, out_of_memory
 from semad.types import Hparams, Method, Weights
+
+_log = logging.getLogger(__name__)
 
 _FLIPS = ((), (1,), (2,), (1, 2))
 """Axes of (N, P, P, C) along which a patch is mirrored, the patch itself first."""
@@ -134,11 +137,12 @@ def over_devices(scorer: Scorer) -> Scorer:
     """The same scorer, with the patches of a call shared out among the local devices.
 
     Each device scores its part by itself, so that a search on one waits for no other. A number of
-    patches that the devices do not divide stays on one.
+    patches that the devices do not divide stays on one. What does not fit into their memory is
+    scored in parts, see `WithinMemory`.
     """
     devices = jax.local_devices()
     if len(devices) == 1:
-        return scorer
+        return WithinMemory(scorer)
     mesh = jax.sharding.Mesh(np.array(devices), ("patches",))
     rows, all_ = jax.P("patches"), jax.P()
     shared = jax.jit(
@@ -156,7 +160,57 @@ def over_devices(scorer: Scorer) -> Scorer:
         everywhere = jax.device_put(member, jax.sharding.NamedSharding(mesh, all_))
         return shared(everywhere, patches, missing)
 
-    return score
+    return WithinMemory(score)
+
+
+class WithinMemory:
+    """A scorer whose calls are each as large as fits into the memory of a device.
+
+    Whether a call fits shows when it is made. Then it is halved, and so are all that follow with
+    patches of that shape.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        """Starts with calls as large as they are asked for."""
+        self._scorer = scorer
+        self._most: dict[tuple[int, ...], int] = {}
+
+    def __call__(
+        self, member: ScoringStates, patches: jax.Array, absent: jax.Array | None = None
+    ) -> PatchScores[Any]:
+        """As a `Scorer`; it waits for the scores.
+
+        Raises:
+          JaxRuntimeError: where not even the smallest part fits, or for what else JAX raises.
+        """
+        shape = patches.shape[1:]
+        missing = np.zeros(len(patches), bool) if absent is None else np.asarray(absent)
+        while True:
+            size = self._most.get(shape, len(patches))  # another thread may halve it
+            starts = range(0, len(patches), size)
+            parts = [(patches[at : at + size], missing[at : at + size]) for at in starts]
+            try:
+                scored = [jax.block_until_ready(self._scorer(member, *part)) for part in parts]
+            except jax.errors.JaxRuntimeError as error:
+                if not out_of_memory(error) or size % (2 * jax.local_device_count()):
+                    raise
+                self._halve(shape, size)
+            else:
+                if len(scored) == 1:
+                    return scored[0]
+                host = jax.device_get(scored)
+                return jax.tree.map(lambda *arrays: np.concatenate(arrays), *host)
+
+    def _halve(self, shape: tuple[int, ...], size: int) -> None:
+        if self._most.get(shape, size) == size:
+            self._most[shape] = size // 2
+            _log.warning(
+                "%d patches at once do not fit into the device's memory; trying %d from here on, "
+                "as --config.score.chunk=%d would from the start",
+                size,
+                size // 2,
+                size // 2 // jax.local_device_count(),
+            )
 
 
 def check_finite(name: str, *arrays: np.ndarray) -> None:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from semad.scoring.batched import PatchScores
+from semad.scoring.batched import PatchScores, WithinMemory
 from semad.scoring.chunks import score_chunks
 from semad.scoring.maps import MapTiling, anomaly_maps
 
@@ -27,7 +27,11 @@ class Device:
 
 
 def scores(device, chunk, **options):
-    parts = list(score_chunks(device, None, PATCHES.__getitem__, len(PATCHES), chunk, **options))
+    parts = list(
+        score_chunks(
+            WithinMemory(device), None, PATCHES.__getitem__, len(PATCHES), chunk, **options
+        )
+    )
     assert [start for start, _ in parts] == list(range(0, len(PATCHES), chunk))
     return np.concatenate([part.scores["sum"] for _, part in parts])
 
@@ -65,7 +69,13 @@ def test_other_errors_of_a_device_are_raised_at_once():
 def test_a_map_is_the_same():
     image = np.random.default_rng(0).integers(0, 256, (50, 61, 1), np.uint8)
 
-    def maps(device):
-        return anomaly_maps(device, None, image, MapTiling(16, 5, 8))["map"]
+    def maps(scorer):
+        return anomaly_maps(scorer, None, image, MapTiling(16, 5, 8))["map"]
 
-    np.testing.assert_array_equal(maps(Device(room=2)), maps(Device(room=100)))
+    small = Device(room=2)
+    scorer = WithinMemory(small)
+    np.testing.assert_array_equal(maps(scorer), maps(Device(room=100)))
+    assert small.calls[:2] == [8, 4]
+    small.calls.clear()
+    maps(scorer)  # the next image does not try again what did not fit
+    assert set(small.calls) == {2}
