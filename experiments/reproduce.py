@@ -10,13 +10,18 @@ of the ten classes of MNIST or Fashion-MNIST as the normal one, one seed; AnoGAN
 published too, on a seeded subset.
 
 What is trained and evaluated already is not done again, so the same command goes on after a stop.
-With `--preset thesis` the same are the thesis' own budgets, for an accelerator. Tables 51 to 55 are
-`experiments/ablation.py`.
+With `--preset thesis` the same are the thesis' own budgets, for an accelerator. Overrides at the
+end hold for all runs:
+
+python experiments/reproduce.py tiles --preset thesis --systems sencebgan \\
+    --workdir runs/reproduction --data-dir data/nanotwice population.seeds=1 train.epochs=20
+
+Tables 51 to 55 are `experiments/ablation.py`.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,10 +102,12 @@ def contributions(preset: str) -> Iterator[Run]:
             yield Run(f"contribution_{system}_steps_small", system, "small", ())
 
 
-def items(systems: list[str], dataset: str, preset: str) -> Iterator[Run]:
-    """Every class of a data set, one seed."""
+def items(
+    systems: list[str], dataset: str, preset: str, labels: Sequence[int] = range(10)
+) -> Iterator[Run]:
+    """Classes of a data set, one seed."""
     for system in systems:
-        for label in range(10):
+        for label in labels:
             overrides = (f"data.name=tfds:{dataset}", f"data.normal_class={label}")
             name = f"{dataset}{label}_{system}_{preset}"
             yield Run(name, system, preset, overrides)
@@ -114,10 +121,10 @@ def items(systems: list[str], dataset: str, preset: str) -> Iterator[Run]:
                 )
 
 
-def complete(run: Run, workdir: Path, data_dir: str) -> None:
+def complete(run: Run, workdir: Path, data_dir: str, overrides: list[str]) -> None:
     """Trains and evaluates a run unless it is done, and records it."""
-    purpose = "eval.purpose=reproduction of the thesis"
-    config = named(run.system, run.preset, (*run.overrides, f"data.dir={data_dir}", purpose))
+    last = (*overrides, f"data.dir={data_dir}", "eval.purpose=reproduction of the thesis")
+    config = named(run.system, run.preset, (*run.overrides, *last))
     trained, output = workdir / (run.trained or run.name), workdir / run.name
     folder = run_if_missing(trained, config, output, ledger=LEDGER)
     command = f"python experiments/reproduce.py {' '.join(sys.argv[1:])}"
@@ -133,20 +140,23 @@ def main() -> None:
     parser.add_argument("--systems", help="names from configs/, with commas; by default all")
     parser.add_argument("--preset", help="medium; of items small")
     parser.add_argument("--dataset", default="mnist", choices=("mnist", "fashion_mnist"))
+    parser.add_argument("--classes", default="0,1,2,3,4,5,6,7,8,9", help="of items, the normal one")
+    parser.add_argument("overrides", nargs="*", help="<key>=<value> for all runs")
     given = parser.parse_args()
     setup_logging()
     preset = given.preset or ("small" if given.what == "items" else "medium")
     systems = (given.systems or ",".join(PUBLISHED if given.what == "items" else SYSTEMS)).split(
         ","
     )
+    labels = [int(label) for label in given.classes.split(",")]
     with one_line_errors():
         runs = {
             "tiles": lambda: tiles(systems, preset),
             "contributions": lambda: contributions(preset),
-            "items": lambda: items(systems, given.dataset, preset),
+            "items": lambda: items(systems, given.dataset, preset, labels),
         }[given.what]()
         for run in runs:
-            complete(run, given.workdir, given.data_dir)
+            complete(run, given.workdir, given.data_dir, given.overrides)
 
 
 if __name__ == "__main__":
