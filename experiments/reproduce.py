@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="mnist", choices=("mnist", "fashion_mnist"))
     parser.add_argument("--classes", default="0,1,2,3,4,5,6,7,8,9", help="of items, the normal one")
     parser.add_argument("overrides", nargs="*", help="<key>=<value> for all runs")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()  # overrides follow options
     setup_logging()
     preset = given.preset or ("small" if given.what == "items" else "medium")
     systems = (given.systems or ",".join(PUBLISHED if given.what == "items" else SYSTEMS)).split(
