@@ -109,7 +109,8 @@ def finish(worker: Worker, deadline: float) -> dict[str, Any]:
     if process.poll() is None and time.monotonic() < deadline:
         last, _ = process.communicate("go\n")
     process.kill()
-    if lines := last.strip().splitlines():
+    # A process that fails while it is timed has said "compiled" and nothing else.
+    if (lines := last.strip().splitlines()) and lines[-1].startswith("{"):
         return json.loads(lines[-1])
     errors.seek(0)
     said = errors.read().strip().splitlines()
