@@ -11,18 +11,21 @@ import ml_collections
 from semad import pipeline
 from semad.commandline import FORMATS
 from semad.config import files
+from semad.config.settings import resolve
 from semad.errors import SomeUnreadable, UserError
 from semad.evaluation.evaluate import check
 from semad.inference.detector import Detector, load
 from semad.inference.export import export
 from semad.inference.inspection import inspect
 from semad.inference.records import count, without_verdict
+from semad.methods import METHODS
 from semad.reports.render import format_figure
 from semad.reports.run import write_report
 from semad.run.workdir import TEACHING_FILE, check_has_checkpoint, restore
 from semad.teaching.teach import teach
 from semad.utils import collective, hosts
 from semad.utils.backend import in_float32
+from semad.utils.cores import split_cpu
 from semad.utils.locks import folder_lock
 
 _log = logging.getLogger("semad")
@@ -58,6 +61,8 @@ def run(
     collective.check_same({"--mode": mode})
     if mode != "export" and file_format is not None:
         raise UserError("--format is for --mode export")
+    if _halves_batches(mode, config):
+        split_cpu()
     _log.info("%s on %s", mode, _devices())
     if mode in _RESTORING:
         files.load(workdir)  # raises where there is no run
@@ -75,6 +80,16 @@ def run(
     else:
         with folder_lock(workdir, mode):
             _train_and_evaluate(mode, workdir, config, ledger)
+
+
+def _halves_batches(mode: str, config: ml_collections.ConfigDict) -> bool:
+    """Whether a mode trains what gains by two devices of a CPU."""
+    if hosts.count() > 1 or mode not in ("train_and_evaluate", "train", "teach"):
+        return False
+    if mode == "teach":  # only the dense discriminator can be taught
+        return True
+    settings = resolve(config)
+    return settings.method in METHODS and METHODS[settings.method](settings).halves_batch_on_cpu
 
 
 def _devices() -> str:

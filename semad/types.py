@@ -234,6 +234,8 @@ class Method(NamedTuple):
       flips: whether scores are means over a patch and its mirror images, by `config.score.flips`.
       label_symmetric: whether flipped labels (LF) change nothing but names, as in every GAN
         loss of cross-entropy.
+      halves_batch_on_cpu: whether a CPU that has two devices trains with half of each batch on
+        each; see `semad.utils.cores`.
       aliases: other names that a source gives to scores -> the scores' names here.
       excluded_families: families of `semad.synthetic.planted` that are much like what it trains on,
         so that finding them says little of it.
@@ -254,6 +256,7 @@ class Method(NamedTuple):
     normalisation: str = "range"
     flips: bool = False
     label_symmetric: bool = False
+    halves_batch_on_cpu: bool = False
     aliases: Mapping[str, str] = MappingProxyType({})
     excluded_families: tuple[str, ...] = ()
 

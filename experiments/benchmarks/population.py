@@ -26,6 +26,7 @@ from semad.config.settings import with_values
 from semad.run.population import population, population_hparams
 from semad.run.prepare import Run, prepare
 from semad.run.state import init_population, split
+from semad.training.placement import placement
 from semad.training.step import average, make_program, phase_step
 from semad.utils import backend
 from semad.utils.files import write_text
@@ -60,13 +61,20 @@ def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int 
       phase: its place in the method's phases.
     """
     chosen, first_step, _ = run.phases[phase]
-    step = phase_step(run.method, chosen, first_step, run.sampling, average(run.settings.train))
     size = members if together else 1
-    groups = split(init_population(run.method, list(range(members))), size)
+    shared_out = backend.plan().devices_share_training or run.method.halves_batch_on_cpu
+    placed = placement(shared_out, size, run.settings.train.batch_size)
+    averaged = average(run.settings.train)
+    step = phase_step(run.method, chosen, first_step, run.sampling, averaged, placed.share)
+    states = init_population(run.method, list(range(members)))
+    groups = [placed.put(group) for group in split(states, size)]
     settings = with_values(run.settings, {"population.seeds": members})
-    rows = split(population_hparams(settings, run.method, population(settings)), size)
+    hparams = population_hparams(settings, run.method, population(settings))
+    rows = [placed.put(row) for row in split(hparams, size)]
+    images = placed.put_images(run.train)
     start = time.perf_counter()
-    program = make_program(step, steps).lower(groups[0], run.train, rows[0]).compile()
+    made = make_program(step, steps, placed.state, placed.images)
+    program = made.lower(groups[0], images, rows[0]).compile()
     compiled = time.perf_counter() - start
     memory = program.memory_analysis()
     held = (memory.argument_size_in_bytes + memory.temp_size_in_bytes) if memory else 0
@@ -74,7 +82,7 @@ def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int 
     def call() -> float:
         begin = time.perf_counter()
         for number, own in enumerate(rows):
-            groups[number], _ = program(groups[number], run.train, own)
+            groups[number], _ = program(groups[number], images, own)
         jax.block_until_ready(groups)
         return time.perf_counter() - begin
 

@@ -30,6 +30,7 @@ from timing import Case, ceiling_case, machine, measure, work_of
 from semad.commandline import one_line_errors
 from semad.config.overrides import named
 from semad.run.prepare import prepare
+from semad.utils.cores import split_cpu
 from semad.utils.files import write_text
 from semad.utils.versions import versions
 
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=30.0, help="seconds per case")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
+    split_cpu()  # as the launcher does, for the methods that gain
     torch.set_num_threads(machine()["threads"])
     kept = json.loads(given.output.read_text()) if given.output and given.output.is_file() else []
     results = {(result["system"], result["preset"]): result for result in kept}

@@ -225,6 +225,7 @@ def build(settings: Settings) -> Method:
         score=score,
         default_score="discriminator",
         convolutional=True,
+        halves_batch_on_cpu=True,
         excluded_families=tuple(
             family for name, family in excluded_families.items() if rates[name]
         ),

@@ -173,4 +173,5 @@ def build(settings: Settings) -> Method:
         default_score="density",
         reconstruct=lambda nets, images: guess_all(nets, images, block).mean,
         convolutional=True,
+        halves_batch_on_cpu=True,
     )

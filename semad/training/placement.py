@@ -1,4 +1,4 @@
-"""Where training runs: on all devices of an accelerator, or of all processes of a run together.
+"""Where training runs: on all local devices, or those of all processes of a run together.
 
 What is shared out follows from the sizes. Members that the devices divide are shared out among
 them, and no device waits for another. Else a batch is: weights are the same everywhere, and the
@@ -17,7 +17,6 @@ from semad.data.patches import PaddedImages
 from semad.errors import UserError
 from semad.types import Batch, Hparams, TrainState
 from semad.utils import collective, hosts
-from semad.utils.backend import Plan
 
 MembersT = TypeVar("MembersT", TrainState, Hparams)
 
@@ -54,11 +53,11 @@ class Placement(NamedTuple):
         return batch._replace(images=images, z=z)
 
 
-def placement(plan: Plan, members: int, batch_size: int) -> Placement:
+def placement(shared_out: bool, members: int, batch_size: int) -> Placement:
     """The placement of a group.
 
     Args:
-      plan: says whether devices share the work.
+      shared_out: whether the local devices share the work; those of several processes always do.
       members: of the group.
       batch_size: patches of a training step.
 
@@ -66,8 +65,7 @@ def placement(plan: Plan, members: int, batch_size: int) -> Placement:
       UserError: for several processes whose devices divide neither.
     """
     devices = collective.devices()
-    together = plan.devices_share_training or hosts.count() > 1
-    if not together or len(devices) == 1:
+    if len(devices) == 1 or not (shared_out or hosts.count() > 1):
         return _alone(devices[0])
     mesh = Mesh(np.array(devices), (collective.AXIS,))
     everywhere, shared = NamedSharding(mesh, jax.P()), NamedSharding(mesh, jax.P(collective.AXIS))

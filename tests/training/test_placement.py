@@ -46,6 +46,20 @@ def test_a_batch_is_shared_out(name, tmp_path):
     assert all(leaf.devices() == {jax.devices()[0]} for leaf in jax.tree.leaves(shared.weights))
 
 
+@pytest.mark.parametrize("name", ["dense_discriminator", "inpainting"])
+def test_a_cpu_of_two_devices_halves_the_batches_of_methods_that_gain(name, tmp_path):
+    run = tiny.with_gradient_descent(tiny.prepare(name))
+    assert run.method.halves_batch_on_cpu
+    alone = run.system._replace(method=run.method._replace(halves_batch_on_cpu=False))
+    single = loop.train(run._replace(system=alone), tmp_path / "single", backend.CPU)
+    halved = loop.train(run, tmp_path / "halved", backend.CPU)
+    np.testing.assert_allclose(losses(tmp_path / "single"), losses(tmp_path / "halved"), rtol=1e-5)
+    # They differ at all: else nothing was halved.
+    assert any((a != b).any() for a, b in zip(weights(single), weights(halved), strict=True))
+    for a, b in zip(weights(single), weights(halved), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_members_are_shared_out(tmp_path):
     plan, seeds = {"members_together": True}, {"population__seeds": DEVICES}
     single = train("bigan", tmp_path / "single", backend.CPU._replace(**plan), **seeds)
@@ -83,7 +97,7 @@ def test_a_run_goes_on_with_another_number_of_devices(tmp_path, monkeypatch, pla
     ],
 )
 def test_what_is_shared_follows_from_the_sizes(members, batch, shares):
-    placed = placement(SHARED, members, batch)
+    placed = placement(True, members, batch)
     axes = {"members": (("devices",), None), "batch": ((), ("devices",)), "nothing": ((), None)}
     state = tuple(getattr(placed.state, "spec", ()))
     assert (state, placed.batch and tuple(placed.batch.spec)) == axes[shares]
