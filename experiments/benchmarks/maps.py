@@ -38,7 +38,8 @@ def measure(method: str, strides: Sequence[int]) -> list[dict[str, Any]]:
     from semad.run.state import init_population
     from semad.run.system import build, scoring_state
     from semad.scoring.batched import make_scorer
-    from semad.scoring.maps import anomaly_maps, positions
+    from semad.scoring.maps import anomaly_maps
+    from semad.scoring.tiling import positions
 
     config = named(method, "small")
     if "search" in config:

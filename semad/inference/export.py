@@ -19,8 +19,8 @@ from semad.inference import score as script
 from semad.inference.detector import Detector
 from semad.scoring.batched import ensemble, make_scorer
 from semad.scoring.items import score_items
-from semad.scoring.maps import MapTiling
 from semad.scoring.thresholds import conformal
+from semad.scoring.tiling import MapTiling
 from semad.types import CELL
 from semad.utils import backend
 from semad.utils.files import check_replaceable, new_folder, write_bytes, write_text

@@ -15,7 +15,7 @@ from semad.methods import METHODS
 from semad.run.population import Member, population, population_hparams
 from semad.run.state import init_population, member, overlay
 from semad.scoring.batched import ScoringState, make_scorer
-from semad.scoring.maps import MapTiling
+from semad.scoring.tiling import MapTiling
 from semad.types import Hparams, Method, TrainState, Weights
 from semad.utils import backend
 from semad.utils.rng import Stream, stream

@@ -6,7 +6,8 @@ import pytest
 
 from semad.scoring.batched import PatchScores, WithinMemory
 from semad.scoring.chunks import score_chunks
-from semad.scoring.maps import MapTiling, anomaly_maps
+from semad.scoring.maps import anomaly_maps
+from semad.scoring.tiling import MapTiling
 
 PATCHES = np.arange(40, dtype=np.float32).reshape(40, 1, 1, 1)
 

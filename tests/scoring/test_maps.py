@@ -12,7 +12,8 @@ import pytest
 from semad.errors import UserError
 from semad.run.state import init_population, member
 from semad.scoring.batched import PatchScores, ScoringState, make_scorer
-from semad.scoring.maps import MapTiling, anomaly_maps, pool, positions, smooth, window
+from semad.scoring.maps import anomaly_maps, pool, smooth
+from semad.scoring.tiling import MapTiling, positions, window
 from tests import tiny
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,8 @@ import pytest
 
 from semad.scoring.batched import PatchScores
 from semad.scoring.image_scores import POOLINGS
-from semad.scoring.maps import MapTiling, map_images
+from semad.scoring.maps import map_images
+from semad.scoring.tiling import MapTiling
 from semad.selection.validator import (
     PIXEL_RATES,
     PIXELS,
