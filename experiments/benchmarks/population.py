@@ -27,7 +27,7 @@ from semad.run.population import population, population_hparams
 from semad.run.prepare import Run, prepare
 from semad.run.state import init_population, split
 from semad.training.placement import placement
-from semad.training.step import average, make_program, phase_step
+from semad.training.step import average, make_orders, make_program, phase_step
 from semad.utils import backend
 from semad.utils.files import write_text
 from semad.utils.versions import versions
@@ -73,8 +73,12 @@ def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int 
     rows = [placed.put(row) for row in split(hparams, size)]
     images = placed.put_images(run.train)
     start = time.perf_counter()
+    count = run.train.pixels.shape[0]
+    # Of the first steps alone: later ones find the last of these epochs, which costs as much.
+    draw = make_orders(chosen, first_step, run.sampling, count, steps, placed.state)
+    orders = [draw(group) for group in groups]
     made = make_program(step, steps, placed.state, placed.images)
-    program = made.lower(groups[0], images, rows[0]).compile()
+    program = made.lower(groups[0], images, rows[0], orders[0]).compile()
     compiled = time.perf_counter() - start
     memory = program.memory_analysis()
     held = (memory.argument_size_in_bytes + memory.temp_size_in_bytes) if memory else 0
@@ -82,7 +86,7 @@ def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int 
     def call() -> float:
         begin = time.perf_counter()
         for number, own in enumerate(rows):
-            groups[number], _ = program(groups[number], images, own)
+            groups[number], _ = program(groups[number], images, own, orders[number])
         jax.block_until_ready(groups)
         return time.perf_counter() - begin
 

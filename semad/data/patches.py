@@ -6,6 +6,7 @@ work on the host.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -72,22 +73,52 @@ def steps_per_epoch(sampling: PatchSampling, image_count: int) -> int:
     return max(1, image_count * sampling.crops_per_image // sampling.batch_size)
 
 
+class Orders(NamedTuple):
+    """In which order the crops are taken, in some epochs one after the other.
+
+    Attributes:
+      first: int32 scalar, the number of the first of these epochs.
+      crops: int32 (epochs, images * crops_per_image), the numbers of the crops.
+    """
+
+    first: jax.Array
+    crops: jax.Array
+
+
+def draw_orders(
+    sampling: PatchSampling, image_count: int, key: jax.Array, first: jax.Array, epochs: int
+) -> Orders:
+    """The orders of `epochs` epochs from number `first` on.
+
+    Drawn for an epoch and not for every batch of it: to permute 50,000 crops takes a CPU as long as
+    half a training step of a narrow network.
+    """
+    order_key, count = stream(key, Stream.ORDER), image_count * sampling.crops_per_image
+    keys = jax.vmap(partial(jax.random.fold_in, order_key))(first + jnp.arange(epochs))
+    return Orders(first, jax.vmap(lambda key: jax.random.permutation(key, count))(keys))
+
+
+def epochs_of(batches: int, per_epoch: int) -> int:
+    """How many epochs so many batches in a row may be of, wherever they start."""
+    return -(-(batches - 1) // per_epoch) + 1
+
+
 def sample_batch(
-    data: PaddedImages, sampling: PatchSampling, key: jax.Array, index: jax.Array
+    data: PaddedImages, sampling: PatchSampling, key: jax.Array, index: jax.Array, orders: Orders
 ) -> jax.Array:
     """Training batch number `index` of a run: (B, P, P, C), integers.
 
     An epoch visits every one of the `crops_per_image` crops of every image once, in an order of
     its own. The places of the crops follow from the key alone, so they are the same in every
     epoch, as if they had been cut out beforehand (thesis protocol); flips are drawn anew.
+    `orders` has the epoch of this batch.
     """
-    place_key = stream(key, Stream.PLACES)
-    order_key, flip_key = stream(key, Stream.ORDER), stream(key, Stream.FLIPS)
-    count = data.pixels.shape[0] * sampling.crops_per_image
+    place_key, flip_key = stream(key, Stream.PLACES), stream(key, Stream.FLIPS)
+    count = orders.crops.shape[1]
     per_epoch = steps_per_epoch(sampling, data.pixels.shape[0])
-    order = jax.random.permutation(jax.random.fold_in(order_key, index // per_epoch), count)
     wanted = (index % per_epoch) * sampling.batch_size + jnp.arange(sampling.batch_size)
-    numbers = order[wanted % count]  # wraps round only where an epoch is less than a batch
+    # It wraps round only where an epoch is less than a batch.
+    numbers = orders.crops[index // per_epoch - orders.first, wanted % count]
     items = jax.vmap(lambda number: _place(data, sampling, place_key, number))(numbers)
     patches = crops(data, items, sampling.patch_size)
     return flip(patches, jax.random.fold_in(flip_key, index)) if sampling.flips else patches

@@ -16,7 +16,7 @@ from semad.errors import UserError
 from semad.methods import METHODS
 from semad.run.prepare import Run, prepare
 from semad.run.state import init_population, init_state, parameter_count
-from semad.training.step import average, make_program, phase_step
+from semad.training.step import average, make_orders, make_program, phase_step
 from semad.utils import backend
 
 KINDS = ("steps", "seconds", "parameters")
@@ -101,12 +101,14 @@ def _seconds_per_step(run: Run) -> list[float]:
         steps = backend.plan().steps_per_dispatch
         program = make_program(step, steps)
         state = init_population(run.method, [run.settings.seed])
+        images, total = run.train.pixels.shape[0], (_WARM + _TIMED) * steps
+        orders = make_orders(phase, start, run.sampling, images, total)(state)
         begin = time.perf_counter()
         for number in range(_WARM + _TIMED):
             if number == _WARM:
                 jax.block_until_ready(state)
                 begin = time.perf_counter()
-            state, _ = program(state, run.train, scalars)
+            state, _ = program(state, run.train, scalars, orders)
         jax.block_until_ready(state)
         seconds.append((time.perf_counter() - begin) / _TIMED / steps)
     return seconds

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from semad.config.schema import TrainSettings
+from semad.data.patches import Orders
 from semad.errors import Interrupted, TrainingDiverged
 from semad.run.checkpoints import Checkpoints
 from semad.run.history import mark_diverged
@@ -22,7 +23,14 @@ from semad.training.health import Alarm
 from semad.training.logs import Log, read_log
 from semad.training.placement import Placement
 from semad.training.saving import Timer, is_whole, rescue
-from semad.training.step import Terms, average, make_program, phase_step
+from semad.training.step import (
+    Terms,
+    average,
+    batches_per_step,
+    make_orders,
+    make_program,
+    phase_step,
+)
 from semad.training.validation import Best
 from semad.types import Hparams, Phase, TrainState
 from semad.utils import backend, collective, hosts
@@ -88,6 +96,13 @@ class PhaseTraining:
         self._program = cache(
             lambda steps: make_program(function, steps, place.state, place.images)
         )
+        images = run.train.pixels.shape[0]
+        self._draw = cache(
+            lambda steps: make_orders(phase, start, run.sampling, images, steps, place.state)
+        )
+        # Of every group, and of which epoch and how many steps they are.
+        self._orders: list[Orders] = []
+        self._drawn = (-1, 0)
         self._compiled: set[int] = set()
         self._validation = f"validation/{self._train.validation}"
         self._lines = read_log(context.workdir)
@@ -130,9 +145,10 @@ class PhaseTraining:
         following = _next_event(self._train, step, self._end)
         steps = min(context.plan.steps_per_dispatch, following - step)
         with nullcontext() if steps in self._compiled else context.log.compiling():
+            orders = self._orders_of(steps)
             results = [
-                self._program(steps)(state, self._images, hparams)
-                for state, hparams in zip(self._groups, context.hparams, strict=True)
+                self._program(steps)(state, self._images, hparams, order)
+                for state, hparams, order in zip(self._groups, context.hparams, orders, strict=True)
             ]
         self._compiled.add(steps)
         self._groups = [state for state, _ in results]
@@ -146,6 +162,15 @@ class PhaseTraining:
         if context.eta.due():
             jax.block_until_ready(self._groups)
             context.eta.tick(self._step)
+
+    def _orders_of(self, steps: int) -> list[Orders]:
+        """Of the crops of the next steps, for every group; drawn when an epoch begins."""
+        batches = (self._step - self._start) * batches_per_step(self._phase)
+        wanted = batches // self._context.run.steps_per_epoch, steps
+        if wanted != self._drawn:
+            self._orders = [self._draw(steps)(state) for state in self._groups]
+            self._drawn = wanted
+        return self._orders
 
     def _pause(self, save: bool) -> None:
         """Writes what is due at this step, and a checkpoint if it is to be saved."""

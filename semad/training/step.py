@@ -15,7 +15,15 @@ import optax
 from semad.config.schema import TrainSettings
 from semad.data import annotated as annotated_patches
 from semad.data.normalisation import normalise
-from semad.data.patches import PaddedImages, PatchSampling, sample_batch, steps_per_epoch
+from semad.data.patches import (
+    Orders,
+    PaddedImages,
+    PatchSampling,
+    draw_orders,
+    epochs_of,
+    sample_batch,
+    steps_per_epoch,
+)
 from semad.losses import sample_latent
 from semad.run.state import over_members, overlay
 from semad.training.placement import ShareBatch
@@ -51,7 +59,7 @@ def average(train: TrainSettings) -> Average:
     return Average(train.ema, train.ema_share)
 
 
-Program = Callable[[TrainState, PaddedImages, Hparams], tuple[TrainState, Terms]]
+Program = Callable[[TrainState, PaddedImages, Hparams, Orders], tuple[TrainState, Terms]]
 
 
 def phase_step(
@@ -77,10 +85,12 @@ def phase_step(
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
     """
-    repeats = max(update.repeat for update in phase.updates)
+    repeats = batches_per_step(phase)
     trained = frozenset(name for update in phase.updates for name in update.trains)
 
-    def step(state: TrainState, data: PaddedImages, hparams: Hparams) -> tuple[TrainState, Terms]:
+    def step(
+        state: TrainState, data: PaddedImages, hparams: Hparams, orders: Orders
+    ) -> tuple[TrainState, Terms]:
         phase_step = state.step - first_step
         data_key = stream(state.key, Stream.DATA)
         step_key = jax.random.fold_in(stream(state.key, Stream.STEP), state.step)
@@ -91,7 +101,7 @@ def phase_step(
         batches = [
             Batch(
                 normalise(
-                    sample_batch(data, sampling, data_key, phase_step * repeats + repeat),
+                    sample_batch(data, sampling, data_key, phase_step * repeats + repeat, orders),
                     method.normalisation,
                 ),
                 sample_latent(
@@ -116,6 +126,11 @@ def phase_step(
         return state._replace(step=state.step + 1, ema=ema), terms
 
     return step
+
+
+def batches_per_step(phase: Phase) -> int:
+    """How many batches a step takes: one for each time that its most frequent update runs."""
+    return max(update.repeat for update in phase.updates)
 
 
 def _annotated(
@@ -212,18 +227,47 @@ def make_program(
 ) -> Program:
     """Compiles `steps` training steps of a group of members into one program.
 
-    States and hparams have a leading member axis, the images none; the states are donated, and stay
-    where they are when `state_sharding` says where that is. The terms come back with shape
+    States, hparams and orders have a leading member axis, the images none; the states are donated,
+    and stay where they are when `state_sharding` says where that is. The terms come back with shape
     (steps, members), where `terms_sharding` says.
     """
-    members = over_members(step, (0, None, 0))
+    members = over_members(step, (0, None, 0, 0))
 
     def program(
-        state: TrainState, data: PaddedImages, hparams: Hparams
+        state: TrainState, data: PaddedImages, hparams: Hparams, orders: Orders
     ) -> tuple[TrainState, Terms]:
         if steps == 1:  # no loop: on CPU a loop costs more than the dispatches it saves
-            state, terms = members(state, data, hparams)
+            state, terms = members(state, data, hparams, orders)
             return state, jax.tree.map(lambda x: x[None], terms)
-        return jax.lax.scan(lambda s, _: members(s, data, hparams), state, length=steps)
+        return jax.lax.scan(lambda s, _: members(s, data, hparams, orders), state, length=steps)
 
     return jax.jit(program, donate_argnums=0, out_shardings=(state_sharding, terms_sharding))
+
+
+def make_orders(
+    phase: Phase,
+    first_step: int,
+    sampling: PatchSampling,
+    image_count: int,
+    steps: int,
+    sharding: jax.sharding.Sharding | None = None,
+) -> Callable[[TrainState], Orders]:
+    """Compiles what draws the orders of the epochs that the next `steps` steps of a group are of.
+
+    Args:
+      phase, first_step, sampling: see `phase_step`.
+      image_count: training images.
+      steps: from the states' on.
+      sharding: says where the orders are.
+
+    Returns:
+      States of a group's members -> orders, with a leading member axis both.
+    """
+    repeats, per_epoch = batches_per_step(phase), steps_per_epoch(sampling, image_count)
+    epochs = epochs_of(steps * repeats, per_epoch)
+
+    def orders(state: TrainState) -> Orders:
+        first = (state.step - first_step) * repeats // per_epoch
+        return draw_orders(sampling, image_count, stream(state.key, Stream.DATA), first, epochs)
+
+    return jax.jit(over_members(orders, (0,)), out_shardings=sharding)

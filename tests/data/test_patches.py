@@ -30,6 +30,13 @@ def decode(batch):
     return np.asarray(batch).astype(int)[..., 0]
 
 
+def batch_of(data, sampling, index):
+    key, count = jax.random.key(0), len(data.pixels)
+    first = index // patches.steps_per_epoch(sampling, count)
+    orders = patches.draw_orders(sampling, count, key, first, 1)
+    return patches.sample_batch(data, sampling, key, index, orders)
+
+
 def test_batches_are_crops_of_the_true_image_area():
     sampling = PatchSampling(patch_size=32, crops_per_image=8, batch_size=6, flips=False)
     data = patches.stack(IMAGES)
@@ -40,7 +47,7 @@ def test_batches_are_crops_of_the_true_image_area():
     for epoch in range(2):
         seen = []
         for index in range(epoch * per_epoch, (epoch + 1) * per_epoch):
-            for patch in decode(patches.sample_batch(data, sampling, jax.random.key(0), index)):
+            for patch in decode(batch_of(data, sampling, index)):
                 image, top, left = (
                     patch[0, 0] // 10_000,
                     patch[0, 0] // 100 % 100,
@@ -60,9 +67,7 @@ def test_batches_are_crops_of_the_true_image_area():
 
 def test_flips_leave_the_set_of_pixels_and_reach_all_four_forms():
     sampling = PatchSampling(patch_size=32, crops_per_image=1, batch_size=64, flips=True)
-    batch = decode(
-        patches.sample_batch(patches.stack([coded(32, 32, 0)]), sampling, jax.random.key(0), 0)
-    )
+    batch = decode(batch_of(patches.stack([coded(32, 32, 0)]), sampling, 0))
     corners = {int(patch[0, 0]) for patch in batch}
     assert corners == {0, 31, 3100, 3131}
     assert all(sorted(patch.ravel()) == sorted(batch[0].ravel()) for patch in batch)
@@ -70,7 +75,7 @@ def test_flips_leave_the_set_of_pixels_and_reach_all_four_forms():
 
 def test_an_epoch_smaller_than_a_batch_wraps_round():
     sampling = PatchSampling(patch_size=32, crops_per_image=1, batch_size=7, flips=False)
-    batch = patches.sample_batch(patches.stack(IMAGES), sampling, jax.random.key(0), 0)
+    batch = batch_of(patches.stack(IMAGES), sampling, 0)
     assert batch.shape == (7, 32, 32, 1)
     assert {int(patch[0, 0]) // 10_000 for patch in decode(batch)} == {1, 2, 3}
 

@@ -22,7 +22,7 @@ def main() -> None:
     from semad.run.system import scoring_state
     from semad.scoring import batched
     from semad.training.placement import placement
-    from semad.training.step import average, make_program, phase_step
+    from semad.training.step import average, make_orders, make_program, phase_step
     from semad.utils import backend
     from tests import tiny
 
@@ -44,9 +44,10 @@ def main() -> None:
         program = make_program(step, 1, placed.state, placed.images)
         state = placed.put(init_population(run.method, run.system.seeds))
         images, hparams = placed.put_images(run.train), placed.put(run.system.hparams)
-        losses = []
+        image_count, losses = run.train.pixels.shape[0], []
+        orders = make_orders(phase, start, run.sampling, image_count, STEPS)(state)
         for _ in range(STEPS):
-            state, terms = program(state, images, hparams)
+            state, terms = program(state, images, hparams, orders)
             losses.append([float(terms[name][0, 0]) for name in sorted(terms)])
         if count == 1:
             scoring = scoring_state(run.system, jax.device_get(state), 0)

@@ -11,7 +11,7 @@ import pytest
 
 from semad.data.patches import PatchSampling, stack
 from semad.run.state import init_population, init_state, member
-from semad.training.step import Average, apply_update, moved_average, phase_step
+from semad.training.step import Average, apply_update, make_orders, moved_average, phase_step
 from semad.types import Batch, Method, Net, Phase, Update, Weights
 from tests import tiny
 
@@ -59,6 +59,13 @@ IMAGES = stack([np.zeros((32, 32, 1), np.uint8)] * 4)
 SAMPLING = PatchSampling(patch_size=32, crops_per_image=1, batch_size=2, flips=False)
 
 
+def orders(method, phase, state, images=4, steps=1):
+    """Of the next steps of one member."""
+    draw = make_orders(method.phases[phase], 0, SAMPLING, images, steps)
+    group = draw(jax.tree.map(lambda leaf: leaf[None], state))
+    return jax.tree.map(lambda leaf: leaf[0], group)
+
+
 def test_an_update_moves_its_own_nets_down_the_gradient():
     method = toy(product, product)
     state = init_state(method, 0)
@@ -79,7 +86,7 @@ def test_a_net_that_the_phase_does_not_train_is_seen_as_at_test_time():
     state = init_state(method, 0)
     ema = state.ema._replace(params=state.ema.params | {"f": {"a": jnp.float32(7.0)}})
     step = phase_step(method, method.phases[1], 0, SAMPLING, Average(0.5, 1.0))
-    new, terms = step(state._replace(ema=ema), IMAGES, HPARAMS)
+    new, terms = step(state._replace(ema=ema), IMAGES, HPARAMS, orders(method, 1, state))
     # Trained against the average a_f = 7, not against the raw a_f = 2.
     assert terms["g/loss"] == pytest.approx(21.0)
     assert new.weights.params["g"]["a"] == pytest.approx(3 - 0.01 * 7)
@@ -99,7 +106,8 @@ def test_repeated_updates_get_fresh_batches_and_keys():
     images = IMAGES._replace(pixels=jnp.arange(4, dtype=jnp.uint8).reshape(4, 1, 1, 1))
     images = images._replace(pixels=jnp.broadcast_to(images.pixels, (4, 32, 32, 1)))
     step = phase_step(method, method.phases[0], 0, SAMPLING, Average(0.5, 1.0))
-    new, _ = step(init_state(method, 0), images, HPARAMS)
+    state = init_state(method, 0)
+    new, _ = step(state, images, HPARAMS, orders(method, 0, state, len(images.pixels)))
     assert new.step == 1
     assert new.weights.params["f"]["a"] == pytest.approx(2 - 3 * 0.3)
     assert len({str(jax.random.key_data(key)) for _, key in seen}) == 3
@@ -117,8 +125,9 @@ def test_a_phase_may_keep_a_share_of_the_average_from_before():
     before = jax.tree.map(lambda leaf: leaf + 8, state.ema.params)
     state = state._replace(ema=state.ema._replace(params=before))
     step = phase_step(method, phase, 0, SAMPLING, Average(0.5, 1.0))
+    drawn = orders(method, 0, state, steps=3 * 2)
     for _ in range(3 * 2):  # epochs of two batches
-        state, _ = step(state, IMAGES, rates)
+        state, _ = step(state, IMAGES, rates, drawn)
     # The weights stand still, so a quarter of the distance is left.
     assert state.ema.params["f"]["a"] == pytest.approx(2 + 8 / 4)
 

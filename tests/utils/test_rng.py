@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from semad.run.state import init_state, member
-from semad.training.step import average, make_program, phase_step
+from semad.training.step import average, make_orders, make_program, phase_step
 from semad.utils.rng import Stream, stream
 from tests import tiny
 
@@ -58,7 +58,9 @@ def test_a_switch_does_not_change_the_batches_or_the_first_phase():
         )
         state = jax.tree.map(lambda leaf: leaf[None], init_state(run.method, 0))
         hparams = {name: np.float32([value]) for name, value in run.method.hparams.items()}
-        state, _ = make_program(step, 1)(state, run.train, hparams)
+        count = run.train.pixels.shape[0]
+        orders = make_orders(run.method.phases[0], 0, run.sampling, count, 1)(state)
+        state, _ = make_program(step, 1)(state, run.train, hparams, orders)
         states.append(member(state, 0))
     for net in ("generator", "discriminator"):
         same(states[0].weights.params[net], states[1].weights.params[net])
