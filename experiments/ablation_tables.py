@@ -45,9 +45,9 @@ def summary() -> str:
     reports = load("ablation")
     for dataset in dict.fromkeys(report["dataset"] for report in reports):
         own = [report for report in reports if report["dataset"] == dataset]
-        names = [one["system"] for one in own]
+        names = [_head(one) for one in own]
         if dataset == "nanotwice":
-            names = [f"{name} ({NUMBERS.get(name, '–')})" for name in names] + ["draft, BiGAN"]
+            names.append("draft, BiGAN")
         lines = [markdown_line([dataset, *names]), markdown_line(["---"] * (1 + len(names)))]
         for name, drafted in DRAFT.items():
             cells = [name, *(_cell(one, name) for one in own)]
@@ -56,6 +56,13 @@ def summary() -> str:
             lines.append(markdown_line(cells))
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def _head(report: Report) -> str:
+    """Of the column of a system: its table in the thesis, and ‡ for an earlier experiment."""
+    number = NUMBERS.get(report["system"], "–") if report["dataset"] == "nanotwice" else ""
+    mark = "" if reproduction.is_current(report) else " ‡"
+    return report["system"] + (f" ({number})" if number else "") + mark
 
 
 def _cell(report: Report, name: str) -> str:

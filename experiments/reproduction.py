@@ -86,7 +86,7 @@ def curves() -> dict[str, Curve]:
 def table(recorded: list[Result]) -> str:
     """A row per system of the thesis: its figures, ours at the largest preset, and the budgets."""
     # Runs on the networks of the thesis' draft are another experiment.
-    named = {one["name"]: one for one in recorded if _is_current(one)}
+    named = {one["name"]: one for one in recorded if is_current(one)}
     ours = {key: _largest(named, key) for key in SYSTEMS}
     head = [
         "system",
@@ -185,7 +185,7 @@ def items(recorded: list[Result]) -> str:
     """Means over the classes of MNIST and Fashion-MNIST, each the normal one in turn."""
     head = ["data", "system", "items", "score", "mean AUROC", "published", "classes 0 to 9"]
     lines = [markdown_line(head), markdown_line(["---"] * len(head))]
-    named = {one["name"]: one for one in recorded if _is_current(one)}
+    named = {one["name"]: one for one in recorded if is_current(one)}
     for dataset in ("mnist", "fashion_mnist"):
         for system in ("anogan", "anogan_published", *list(SYSTEMS)[1:5], "ali"):
             runs = [named.get(f"{dataset}{label}_{system}_small") for label in range(10)]
@@ -198,7 +198,7 @@ def items(recorded: list[Result]) -> str:
     return "\n".join(lines) + "\n" if len(lines) > 2 else "not run yet\n"
 
 
-def _is_current(result: Result) -> bool:
+def is_current(result: Result) -> bool:
     """Whether it ran after the finished thesis was followed."""
     return "normalisation" in result["config"]["data"]
 
