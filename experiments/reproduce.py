@@ -14,7 +14,10 @@ With `--preset thesis` the same are the thesis' own budgets, for an accelerator.
 end hold for all runs:
 
 python experiments/reproduce.py tiles --preset thesis --systems sencebgan \\
-    --workdir runs/reproduction --data-dir data/nanotwice population.seeds=1 train.epochs=20
+    --workdir runs/reproduction --data-dir data/nanotwice population.seeds=1 \\
+    train.epochs=10 train.encoder_epochs=10 train.return_epochs=40 train.validate_every=4000
+
+A result is named after the preset all the same; its steps stand beside it in the table.
 
 Tables 51 to 55 are `experiments/ablation.py`.
 """
@@ -131,6 +134,11 @@ def complete(run: Run, workdir: Path, data_dir: str, overrides: list[str]) -> No
     results.record(folder / "metrics.json", run.name, command)
 
 
+def numbers(text: str) -> list[int]:
+    """`3,4` as a list."""
+    return [int(part) for part in text.split(",")]
+
+
 def main() -> None:
     """Runs what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
@@ -140,7 +148,7 @@ def main() -> None:
     parser.add_argument("--systems", help="names from configs/, with commas; by default all")
     parser.add_argument("--preset", help="medium; of items small")
     parser.add_argument("--dataset", default="mnist", choices=("mnist", "fashion_mnist"))
-    parser.add_argument("--classes", default="0,1,2,3,4,5,6,7,8,9", help="of items, the normal one")
+    parser.add_argument("--classes", type=numbers, default=range(10), help="of items, with commas")
     parser.add_argument("overrides", nargs="*", help="<key>=<value> for all runs")
     given = parser.parse_intermixed_args()  # overrides follow options
     setup_logging()
@@ -148,12 +156,11 @@ def main() -> None:
     systems = (given.systems or ",".join(PUBLISHED if given.what == "items" else SYSTEMS)).split(
         ","
     )
-    labels = [int(label) for label in given.classes.split(",")]
     with one_line_errors():
         runs = {
             "tiles": lambda: tiles(systems, preset),
             "contributions": lambda: contributions(preset),
-            "items": lambda: items(systems, given.dataset, preset, labels),
+            "items": lambda: items(systems, given.dataset, preset, given.classes),
         }[given.what]()
         for run in runs:
             complete(run, given.workdir, given.data_dir, given.overrides)

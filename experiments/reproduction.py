@@ -146,7 +146,7 @@ CHANGES = {
     "mean_loss": "the paper's loss: means over pixels and latents",
     "embeddings": "the encoder's loss of embeddings, not decodings",
     "raw": "weights as the optimiser left them, not averaged",
-    "steps": "a fifth of the steps (`small`)",
+    "steps": "the steps of `small`",
 }
 """What a row of `contributions` has otherwise, by the name that experiments/reproduce.py gives."""
 

@@ -61,8 +61,7 @@ def run(
     collective.check_same({"--mode": mode})
     if mode != "export" and file_format is not None:
         raise UserError("--format is for --mode export")
-    if _halves_batches(mode, config):
-        split_cpu()
+    split_cpu_if_it_pays(mode, config)
     _log.info("%s on %s", mode, _devices())
     if mode in _RESTORING:
         files.load(workdir)  # raises where there is no run
@@ -82,14 +81,19 @@ def run(
             _train_and_evaluate(mode, workdir, config, ledger)
 
 
-def _halves_batches(mode: str, config: ml_collections.ConfigDict) -> bool:
-    """Whether a mode trains what gains by two devices of a CPU."""
+def split_cpu_if_it_pays(mode: str, config: ml_collections.ConfigDict) -> None:
+    """Makes a CPU two devices where a mode trains what gains by them; before JAX has any.
+
+    Raises:
+      UserError: for a bad config.
+    """
     if hosts.count() > 1 or mode not in ("train_and_evaluate", "train", "teach"):
-        return False
-    if mode == "teach":  # only the dense discriminator can be taught
-        return True
+        return
     settings = resolve(config)
-    return settings.method in METHODS and METHODS[settings.method](settings).halves_batch_on_cpu
+    method = METHODS.get(settings.method)
+    # Only the dense discriminator can be taught; the config here may not be that of its run.
+    if mode == "teach" or (method and method(settings).halves_batch_on_cpu):
+        split_cpu()
 
 
 def _devices() -> str:

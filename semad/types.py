@@ -212,6 +212,11 @@ class Phase(NamedTuple):
     annotated: int = 0
     kept: float = 0.0
 
+    @property
+    def batches_per_step(self) -> int:
+        """How many batches a step takes: one for each time that its most frequent update runs."""
+        return max(update.repeat for update in self.updates)
+
 
 class Method(NamedTuple):
     """A system: its networks, how they are trained and how an image is scored.

@@ -62,8 +62,7 @@ def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int 
     """
     chosen, first_step, _ = run.phases[phase]
     size = members if together else 1
-    shared_out = backend.plan().devices_share_training or run.method.halves_batch_on_cpu
-    placed = placement(shared_out, size, run.settings.train.batch_size)
+    placed = placement(backend.plan(), run.method, size, run.settings.train.batch_size)
     averaged = average(run.settings.train)
     step = phase_step(run.method, chosen, first_step, run.sampling, averaged, placed.share)
     states = init_population(run.method, list(range(members)))
@@ -72,11 +71,11 @@ def make_trainer(run: Run, members: int, together: bool, steps: int, phase: int 
     hparams = population_hparams(settings, run.method, population(settings))
     rows = [placed.put(row) for row in split(hparams, size)]
     images = placed.put_images(run.train)
-    start = time.perf_counter()
     count = run.train.pixels.shape[0]
     # Of the first steps alone: later ones find the last of these epochs, which costs as much.
     draw = make_orders(chosen, first_step, run.sampling, count, steps, placed.state)
     orders = [draw(group) for group in groups]
+    start = time.perf_counter()
     made = make_program(step, steps, placed.state, placed.images)
     program = made.lower(groups[0], images, rows[0], orders[0]).compile()
     compiled = time.perf_counter() - start

@@ -101,8 +101,7 @@ def phase_bounds(method: Method, steps_per_epoch: int) -> list[tuple[Phase, int,
     bounds, start = [], 0
     for phase in method.phases:
         end = start + phase.epochs * steps_per_epoch
-        repeats = max(update.repeat for update in phase.updates)
-        if end * repeats >= 2**31:
+        if end * phase.batches_per_step >= 2**31:
             raise UserError(
                 f"config.{phase.epochs_key} is {phase.epochs}: with {steps_per_epoch:,} steps per "
                 f"epoch the run would have {end:,} steps, and 32 bits count them; lower it"

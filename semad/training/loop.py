@@ -77,8 +77,7 @@ def _train_from(
     together = run.settings.population.together
     group_size = min(together or (members if plan.members_together else 1), members)
     alike = members % group_size == 0  # groups
-    shared_out = plan.devices_share_training or run.method.halves_batch_on_cpu
-    placed = placement(shared_out, group_size if alike else 1, train.batch_size)
+    placed = placement(plan, run.method, group_size if alike else 1, train.batch_size)
     with Log(workdir, int(state.step[0]), total) as log, stop_request() as stop:
         shared = Context(
             run=run,

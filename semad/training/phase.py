@@ -26,7 +26,6 @@ from semad.training.saving import Timer, is_whole, rescue
 from semad.training.step import (
     Terms,
     average,
-    batches_per_step,
     make_orders,
     make_program,
     phase_step,
@@ -164,8 +163,8 @@ class PhaseTraining:
             context.eta.tick(self._step)
 
     def _orders_of(self, steps: int) -> list[Orders]:
-        """Of the crops of the next steps, for every group; drawn when an epoch begins."""
-        batches = (self._step - self._start) * batches_per_step(self._phase)
+        """Of the crops of the next steps, for every group; drawn once an epoch, as a rule."""
+        batches = (self._step - self._start) * self._phase.batches_per_step
         wanted = batches // self._context.run.steps_per_epoch, steps
         if wanted != self._drawn:
             self._orders = [self._draw(steps)(state) for state in self._groups]

@@ -15,8 +15,9 @@ from jax.sharding import Mesh, NamedSharding, SingleDeviceSharding
 
 from semad.data.patches import PaddedImages
 from semad.errors import UserError
-from semad.types import Batch, Hparams, TrainState
+from semad.types import Batch, Hparams, Method, TrainState
 from semad.utils import collective, hosts
+from semad.utils.backend import Plan
 
 MembersT = TypeVar("MembersT", TrainState, Hparams)
 
@@ -53,11 +54,11 @@ class Placement(NamedTuple):
         return batch._replace(images=images, z=z)
 
 
-def placement(shared_out: bool, members: int, batch_size: int) -> Placement:
+def placement(plan: Plan, method: Method, members: int, batch_size: int) -> Placement:
     """The placement of a group.
 
     Args:
-      shared_out: whether the local devices share the work; those of several processes always do.
+      plan, method: say whether the local devices share the work; those of several processes do.
       members: of the group.
       batch_size: patches of a training step.
 
@@ -65,7 +66,8 @@ def placement(shared_out: bool, members: int, batch_size: int) -> Placement:
       UserError: for several processes whose devices divide neither.
     """
     devices = collective.devices()
-    if len(devices) == 1 or not (shared_out or hosts.count() > 1):
+    shared_out = plan.devices_share_training or method.halves_batch_on_cpu or hosts.count() > 1
+    if len(devices) == 1 or not shared_out:
         return _alone(devices[0])
     mesh = Mesh(np.array(devices), (collective.AXIS,))
     everywhere, shared = NamedSharding(mesh, jax.P()), NamedSharding(mesh, jax.P(collective.AXIS))

@@ -1,7 +1,7 @@
 """The jitted training step: every update of a phase in order, then the moving average.
 
-All of it is pure: (state, images, hparams) -> (state, loss terms). `make_program` vmaps it over
-the members of a group and compiles one or many steps into one program.
+All of it is pure: (state, images, hparams, orders) -> (state, loss terms). `make_program` vmaps it
+over the members of a group and compiles one or many steps into one program.
 """
 
 import math
@@ -85,7 +85,7 @@ def phase_step(
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
     """
-    repeats = batches_per_step(phase)
+    repeats = phase.batches_per_step
     trained = frozenset(name for update in phase.updates for name in update.trains)
 
     def step(
@@ -126,11 +126,6 @@ def phase_step(
         return state._replace(step=state.step + 1, ema=ema), terms
 
     return step
-
-
-def batches_per_step(phase: Phase) -> int:
-    """How many batches a step takes: one for each time that its most frequent update runs."""
-    return max(update.repeat for update in phase.updates)
 
 
 def _annotated(
@@ -263,7 +258,7 @@ def make_orders(
     Returns:
       States of a group's members -> orders, with a leading member axis both.
     """
-    repeats, per_epoch = batches_per_step(phase), steps_per_epoch(sampling, image_count)
+    repeats, per_epoch = phase.batches_per_step, steps_per_epoch(sampling, image_count)
     epochs = epochs_of(steps * repeats, per_epoch)
 
     def orders(state: TrainState) -> Orders:

@@ -65,6 +65,27 @@ def test_batches_are_crops_of_the_true_image_area():
     assert [sum(item[0] == n for item in epochs[0]) for n in (1, 2, 3)] == [8, 8, 8]
 
 
+@pytest.mark.parametrize(
+    ("batches", "per_epoch", "epochs"),
+    [(1, 1, 1), (2, 1, 2), (1, 4, 1), (2, 4, 2), (5, 4, 2), (6, 4, 3), (150, 2, 76)],
+)
+def test_so_many_batches_are_of_so_many_epochs(batches, per_epoch, epochs):
+    spans = [
+        len({index // per_epoch for index in range(start, start + batches)})
+        for start in range(per_epoch)
+    ]
+    assert patches.epochs_of(batches, per_epoch) == max(spans) == epochs
+
+
+def test_a_batch_is_the_same_whichever_epoch_the_orders_begin_with():
+    sampling = PatchSampling(patch_size=32, crops_per_image=8, batch_size=6, flips=False)
+    data, key = patches.stack(IMAGES), jax.random.key(0)
+    orders = patches.draw_orders(sampling, len(IMAGES), key, 1, 3)
+    for index in (4, 7, 8, 15):  # of the epochs 1 to 3
+        batch = patches.sample_batch(data, sampling, key, index, orders)
+        np.testing.assert_array_equal(decode(batch), decode(batch_of(data, sampling, index)))
+
+
 def test_flips_leave_the_set_of_pixels_and_reach_all_four_forms():
     sampling = PatchSampling(patch_size=32, crops_per_image=1, batch_size=64, flips=True)
     batch = decode(batch_of(patches.stack([coded(32, 32, 0)]), sampling, 0))

@@ -28,14 +28,16 @@ def main() -> None:
 
     all_devices = jax.local_devices()
     # Convolutions as in tests/conftest.py.
-    backend.CPU = backend.CPU._replace(convolution="native", narrow_convolution="native")
+    plan = backend.CPU = backend.CPU._replace(
+        convolution="native", narrow_convolution="native", devices_share_training=True
+    )
     # Batch norm in all nets, and spectral norm in D.
     run = tiny.with_gradient_descent(tiny.prepare("ganomaly", train__batch_size=32))
     patches = np.stack(run.source.test[:16])
     results = {}
     for count in COUNTS:
         jax.local_devices = lambda count=count: all_devices[:count]
-        placed = placement(True, 1, 32)
+        placed = placement(plan, run.method, 1, 32)
         assert len(placed.images.device_set) == count
         assert (placed.batch is None) == (count == 1)
         phase, start, _ = run.phases[0]

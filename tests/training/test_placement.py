@@ -97,7 +97,7 @@ def test_a_run_goes_on_with_another_number_of_devices(tmp_path, monkeypatch, pla
     ],
 )
 def test_what_is_shared_follows_from_the_sizes(members, batch, shares):
-    placed = placement(True, members, batch)
+    placed = placement(SHARED, tiny.BUILT["bigan"], members, batch)
     axes = {"members": (("devices",), None), "batch": ((), ("devices",)), "nothing": ((), None)}
     state = tuple(getattr(placed.state, "spec", ()))
     assert (state, placed.batch and tuple(placed.batch.spec)) == axes[shares]

@@ -29,6 +29,26 @@ def test_a_cpu_becomes_two_devices():
     assert devices(COUNT) == "2"
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core")
+@pytest.mark.parametrize(
+    ("system", "mode", "count"),
+    [
+        ("recommended", "train", "2"),
+        ("inpainting", "train_and_evaluate", "2"),
+        ("recommended", "teach", "2"),
+        ("recommended", "score", "1"),
+        ("ganomaly", "train", "1"),
+    ],
+)
+def test_the_launcher_splits_the_cpu_for_methods_that_gain(system, mode, count):
+    code = (
+        "from semad import modes; from semad.config.overrides import named; import jax;"
+        f"modes.split_cpu_if_it_pays('{mode}', named('{system}', 'smoke'));"
+        "print(len(jax.devices()))"
+    )
+    assert devices(code) == count
+
+
 @pytest.mark.parametrize(
     "choice",
     [
