@@ -16,6 +16,7 @@ from semad.errors import UserError
 from semad.methods import METHODS
 from semad.run.prepare import Run, prepare
 from semad.run.state import init_population, init_state, parameter_count
+from semad.training.placement import placement
 from semad.training.step import average, make_orders, make_program, phase_step
 from semad.utils import backend
 
@@ -95,20 +96,24 @@ def _width(config: ml_collections.ConfigDict, wanted: float) -> float:
 def _seconds_per_step(run: Run) -> list[float]:
     """Of each phase, for one member, compilation aside."""
     seconds = []
-    scalars = jax.tree.map(lambda values: values[:1], run.system.hparams)
+    train, steps = run.settings.train, backend.plan().steps_per_dispatch
+    placed = placement(backend.plan(), run.method, 1, train.batch_size)
+    scalars = placed.put(jax.tree.map(lambda values: values[:1], run.system.hparams))
+    images, count = placed.put_images(run.train), run.train.pixels.shape[0]
     for phase, start, _ in run.phases:
-        step = phase_step(run.method, phase, start, run.sampling, average(run.settings.train))
-        steps = backend.plan().steps_per_dispatch
-        program = make_program(step, steps)
-        state = init_population(run.method, [run.settings.seed])
-        images, total = run.train.pixels.shape[0], (_WARM + _TIMED) * steps
-        orders = make_orders(phase, start, run.sampling, images, total)(state)
+        averaged = average(train)
+        step = phase_step(run.method, phase, start, run.sampling, averaged, placed.share)
+        program = make_program(step, steps, placed.state, placed.images)
+        state = placed.put(init_population(run.method, [run.settings.seed]))
+        total = (_WARM + _TIMED) * steps
+        draw = make_orders(phase, start, run.sampling, count, total, placed.state)
+        orders = draw(state)
         begin = time.perf_counter()
         for number in range(_WARM + _TIMED):
             if number == _WARM:
                 jax.block_until_ready(state)
                 begin = time.perf_counter()
-            state, _ = program(state, run.train, scalars, orders)
+            state, _ = program(state, images, scalars, orders)
         jax.block_until_ready(state)
         seconds.append((time.perf_counter() - begin) / _TIMED / steps)
     return seconds
