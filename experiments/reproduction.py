@@ -178,7 +178,7 @@ def _first_seed(result: Result) -> float:
 
 
 PUBLISHED_MEANS = {("mnist", "anogan"): 0.937}
-"""AUROC, mean over ten classes, each the normal one in turn: Deecke et al. 2018, table 1."""
+"""AUROC, mean over ten classes, each the normal one in turn: by Deecke et al. 2018, unchecked."""
 
 
 def items(recorded: list[Result]) -> str:
