@@ -95,13 +95,11 @@ class PhaseTraining:
         self._program = cache(
             lambda steps: make_program(function, steps, place.state, place.images)
         )
-        images = run.train.pixels.shape[0]
-        self._draw = cache(
-            lambda steps: make_orders(phase, start, run.sampling, images, steps, place.state)
-        )
-        # Of every group, and of which epoch and how many steps they are.
+        image_count, most = run.train.pixels.shape[0], context.plan.steps_per_dispatch
+        self._draw = make_orders(phase, start, run.sampling, image_count, most, place.state)
+        # Of every group, from an epoch on.
         self._orders: list[Orders] = []
-        self._drawn = (-1, 0)
+        self._drawn_from = -1
         self._compiled: set[int] = set()
         self._validation = f"validation/{self._train.validation}"
         self._lines = read_log(context.workdir)
@@ -144,7 +142,7 @@ class PhaseTraining:
         following = _next_event(self._train, step, self._end)
         steps = min(context.plan.steps_per_dispatch, following - step)
         with nullcontext() if steps in self._compiled else context.log.compiling():
-            orders = self._orders_of(steps)
+            orders = self._orders_of_epoch()
             results = [
                 self._program(steps)(state, self._images, hparams, order)
                 for state, hparams, order in zip(self._groups, context.hparams, orders, strict=True)
@@ -162,13 +160,13 @@ class PhaseTraining:
             jax.block_until_ready(self._groups)
             context.eta.tick(self._step)
 
-    def _orders_of(self, steps: int) -> list[Orders]:
-        """Of the crops of the next steps, for every group; drawn once an epoch, as a rule."""
+    def _orders_of_epoch(self) -> list[Orders]:
+        """Of the crops of the next dispatch, for every group; drawn once an epoch."""
         batches = (self._step - self._start) * self._phase.batches_per_step
-        wanted = batches // self._context.run.steps_per_epoch, steps
-        if wanted != self._drawn:
-            self._orders = [self._draw(steps)(state) for state in self._groups]
-            self._drawn = wanted
+        epoch = batches // self._context.run.steps_per_epoch
+        if epoch != self._drawn_from:
+            self._orders = [self._draw(state) for state in self._groups]
+            self._drawn_from = epoch
         return self._orders
 
     def _pause(self, save: bool) -> None:
