@@ -3,8 +3,7 @@
 python experiments/ablation.py --config configs/bigan.py:small --workdir runs/ablation_bigan \\
     --config.data.dir=data/nanotwice
 
-All rows times `config.population.seeds` (3 where it is 1) are one population: vmapped on an
-accelerator, `config.population.together` at a time where memory is short, one by one on a CPU. With
+All rows times `config.population.seeds` (3 where it is 1) are one population. With
 a cross-entropy GAN loss flipped labels (LF) change nothing but names (`semad.losses.adversarial`),
 so a combination with LF and the same without it are two draws of one condition: the four without it
 are trained, and where a population has both, their members are pooled into one row.

@@ -13,7 +13,7 @@ from paths import DOCS, RESULTS
 from semad.reports.tables import markdown_line
 
 FIGURE = DOCS / "search_curves.png"
-MACHINES = {"cpu": "two CPU cores", "gpu": "one accelerator"}
+MACHINES = ("cpu", "gpu")
 FAMILIES = ("as published", "annealed", "encoder,")
 """Beginnings of the names of searches that form a curve."""
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def load(machine: str) -> dict[str, Any] | None:
-    """The record of a machine, `cpu` or `gpu`; None where there is none."""
+    """The record of one of `MACHINES`; None where there is none."""
     path = RESULTS / f"search_{machine}.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
@@ -29,9 +29,10 @@ def load(machine: str) -> dict[str, Any] | None:
 def table() -> str:
     """A table per machine."""
     parts = []
-    for machine, title in MACHINES.items():
+    for machine in MACHINES:
         record = load(machine)
         if record is not None:
+            title = "two CPU cores" if machine == "cpu" else record["versions"]["devices"][0]
             tiles = f"{record['tiles']:,} tiles ({record['anomalous']} anomalous)"
             parts.append(f"On {title}, {tiles}:\n\n{_table(record['rows'])}")
     return "\n".join(parts) or "not measured yet\n"
@@ -49,9 +50,10 @@ def _table(rows: list[Row]) -> str:
 def _cells(row: Row, published: Row) -> list[str]:
     cells = [row["search"] + (" †" if "extrapolated_from" in row else ""), f"{row['median']:.0f}"]
     cells += [_figure(row.get("p95"), ".0f"), _figure(row.get("spearman"), ".3f")]
-    for key, form in (("evaluations", ".1f"), ("seconds", ".1f")):
+    for key in ("evaluations", "seconds"):
         ratio = published[key] / row[key] if row[key] else None
-        cells += [f"{row[key]:,{form}}", _figure(ratio, ".3g", "×")]
+        few = key == "seconds" and row[key] < 1
+        cells += [f"{row[key]:.2g}" if few else f"{row[key]:,.1f}", _figure(ratio, ".3g", "×")]
     scores = row.get("scores", {})
     shown = [(name, "auroc") for name in ("anomaly", "residual", "ssim")]
     shown.append(("anomaly", "average_precision"))

@@ -50,6 +50,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "as published, 25 steps": {"recipe": "published", "steps": 25},
     "as published, 100 steps": {"recipe": "published", "steps": 100},
     "as published, 500 steps": {"recipe": "published"},
+    "as published, 500 steps, bfloat16": {"recipe": "published", "precision": "bfloat16"},
     "annealed, 25 steps": {"recipe": "annealed", "steps": 25},
     "annealed, 100 steps": {"recipe": "annealed"},
     "encoder, no step": {"steps": 0},

@@ -13,7 +13,7 @@ from semad.run.state import init_population, merge, split
 from semad.run.workdir import BEST, NO_BEST
 from semad.training.logs import Log, animate
 from semad.training.phase import Context, PhaseTraining
-from semad.training.placement import placement
+from semad.training.placement import group_of, placement
 from semad.training.preview import previewer
 from semad.training.saving import Timer, check_can_go_on
 from semad.training.validation import Best, Measure, by_reconstruction, spreads
@@ -75,7 +75,7 @@ def _train_from(
     train, members = run.settings.train, len(run.system.members)
     _, last_start, total = run.phases[-1]
     together = run.settings.population.together
-    group_size = min(together or (members if plan.members_together else 1), members)
+    group_size = min(together or group_of(plan, run.settings.model.width, members), members)
     alike = members % group_size == 0  # groups
     placed = placement(plan, run.method, group_size if alike else 1, train.batch_size)
     with Log(workdir, int(state.step[0]), total) as log, stop_request() as stop:

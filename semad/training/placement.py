@@ -17,7 +17,7 @@ from semad.data.patches import PaddedImages
 from semad.errors import UserError
 from semad.types import Batch, Hparams, Method, TrainState
 from semad.utils import collective, hosts
-from semad.utils.backend import Plan
+from semad.utils.backend import NARROW, Plan
 
 MembersT = TypeVar("MembersT", TrainState, Hparams)
 
@@ -52,6 +52,22 @@ class Placement(NamedTuple):
             return batch
         images, z = jax.lax.with_sharding_constraint((batch.images, batch.z), self.batch)
         return batch._replace(images=images, z=z)
+
+
+def group_of(plan: Plan, width: float, members: int) -> int:
+    """How many members of a population one program trains, unless the config says.
+
+    Args:
+      plan: of the backend.
+      width: of the networks.
+      members: of the population.
+    """
+    if not plan.narrow_members_together:
+        return 1
+    if width <= NARROW:
+        return members
+    devices = len(collective.devices())
+    return devices if members % devices == 0 else 1
 
 
 def placement(plan: Plan, method: Method, members: int, batch_size: int) -> Placement:

@@ -22,7 +22,8 @@ class Plan(NamedTuple):
         and of what runs inside compiled loops.
       narrow_convolution: of the others.
       steps_per_dispatch: training steps compiled into one program.
-      members_together: whether a population is vmapped or trained member by member.
+      narrow_members_together: whether a population of narrow networks is vmapped; wide ones train
+        member by member.
       devices_share_training: whether all local devices train; those of a CPU are simulated.
       score_chunk: how many patches one call of the scoring program takes.
       calls_at_once: how many such calls run at the same time; small ones leave cores of a CPU idle.
@@ -34,7 +35,7 @@ class Plan(NamedTuple):
     convolution: str
     narrow_convolution: str
     steps_per_dispatch: int
-    members_together: bool
+    narrow_members_together: bool
     devices_share_training: bool
     score_chunk: int
     calls_at_once: int
@@ -46,7 +47,7 @@ CPU = Plan(
     convolution="matmul",
     narrow_convolution="mixed",
     steps_per_dispatch=1,
-    members_together=False,
+    narrow_members_together=False,
     devices_share_training=False,
     score_chunk=64,
     calls_at_once=2,
@@ -57,7 +58,7 @@ ACCELERATOR = Plan(
     convolution="native",
     narrow_convolution="native",
     steps_per_dispatch=50,
-    members_together=True,
+    narrow_members_together=True,
     devices_share_training=True,
     score_chunk=2048,
     calls_at_once=1,
@@ -67,7 +68,9 @@ ACCELERATOR = Plan(
 
 # Measured at widths .25, where mixed convolutions train 1.4 times as fast as matmuls and compile
 # sooner, and 1, where matmuls are faster for kernels of 4x4, of which `semad.nets.minimal` makes
-# fewer products, and mixed ones for others; the limit between the widths is a guess.
+# fewer products, and mixed ones for others. On an H200 eight vmapped members take .46 to .93 of the
+# time of eight single ones at a width of .25, and .85 to 1.2 at 1 (three: 1.2 to 1.5), where they
+# take longer to compile too (docs/performance.md). The limit between the widths is a guess.
 NARROW = 0.5
 FILTERED = 4
 

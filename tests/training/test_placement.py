@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from semad.training import loop
-from semad.training.placement import placement
+from semad.training.placement import group_of, placement
 from semad.utils import backend
 from tests import tiny
 
@@ -61,11 +61,20 @@ def test_a_cpu_of_two_devices_halves_the_batches_of_methods_that_gain(name, tmp_
 
 
 def test_members_are_shared_out(tmp_path):
-    plan, seeds = {"members_together": True}, {"population__seeds": DEVICES}
+    plan, seeds = {"narrow_members_together": True}, {"population__seeds": DEVICES}
     single = train("bigan", tmp_path / "single", backend.CPU._replace(**plan), **seeds)
     shared = train("bigan", tmp_path / "shared", SHARED._replace(**plan), **seeds)
     for a, b in zip(weights(single), weights(shared), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("width", "members", "group"),
+    [(0.25, 3, 3), (1.0, DEVICES + 1, 1), (1.0, 2 * DEVICES, DEVICES)],
+)
+def test_wide_members_train_one_by_one_on_each_device(width, members, group):
+    assert group_of(backend.ACCELERATOR, width, members) == group
+    assert group_of(backend.CPU, width, members) == 1
 
 
 @pytest.mark.parametrize("plans", [(SHARED, backend.CPU), (backend.CPU, SHARED)])

@@ -16,7 +16,7 @@ from semad.utils import backend
 from tests import tiny
 
 CPU = backend.CPU
-ALL_AT_ONCE = CPU._replace(steps_per_dispatch=7, members_together=True)
+ALL_AT_ONCE = CPU._replace(steps_per_dispatch=7, narrow_members_together=True)
 
 
 def leaves(state):
