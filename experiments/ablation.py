@@ -3,10 +3,10 @@
 python experiments/ablation.py --config configs/bigan.py:small --workdir runs/ablation_bigan \\
     --config.data.dir=data/nanotwice
 
-All rows times `config.population.seeds` (3 where it is 1) are one population. With
-a cross-entropy GAN loss flipped labels (LF) change nothing but names (`semad.losses.adversarial`),
-so a combination with LF and the same without it are two draws of one condition: the four without it
-are trained, and where a population has both, their members are pooled into one row.
+All rows times `config.population.seeds` (3 where it is 1) are one population. With a cross-entropy
+GAN loss flipped labels (LF) change nothing but names (`semad.losses.adversarial`), so a combination
+with LF and the same without it are two draws of one condition: the four without it are trained, and
+where a population has both, their members are pooled into one row.
 What is trained or evaluated already is not done again, so the same command goes on after a stop.
 Writes table.md, table.csv, table.tex, figure.png and report.json into `<workdir>/ablation/`, and
 with `--record` the report into `experiments/results/`.

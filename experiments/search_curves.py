@@ -32,7 +32,9 @@ def table() -> str:
     for machine in MACHINES:
         record = load(machine)
         if record is not None:
-            title = "two CPU cores" if machine == "cpu" else record["versions"]["devices"][0]
+            title = (
+                "two CPU cores" if machine == "cpu" else f"one {record['versions']['devices'][0]}"
+            )
             tiles = f"{record['tiles']:,} tiles ({record['anomalous']} anomalous)"
             parts.append(f"On {title}, {tiles}:\n\n{_table(record['rows'])}")
     return "\n".join(parts) or "not measured yet\n"

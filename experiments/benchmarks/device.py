@@ -47,7 +47,7 @@ def cases_of(preset: str, systems: Sequence[str], latents: int) -> list[Case]:
     cases += [Case("training", preset, "anogan", steps=steps) for steps in (1, 10)]
     cases += [
         Case("search", preset, latents=latents, together=latents // part, precision=precision)
-        for part in (1, 4)
+        for part in (1, 4, 16)
         for precision in ("float32", "bfloat16")
     ]
     cases += [Case("matmul"), Case("torch", preset, latents=latents // 4)]

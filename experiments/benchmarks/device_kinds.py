@@ -24,7 +24,7 @@ class Case(NamedTuple):
       members: of a population, vmapped.
       steps: per dispatch, 0 for the plan's.
       patches: of a training step, 0 for the config's; of a call that scores, 0 for the plan's.
-      latents: of a search, how many it is given; half or all of them move together.
+      latents: of a search, how many it is given; all of them, or fewer, move together.
       together: of a search.
       precision: of a search.
     """

@@ -4,7 +4,7 @@ python main.py --config configs/anogan.py:small --workdir runs/anogan \\
     --config.data.dir=data/nanotwice
 python experiments/benchmarks/search.py --workdir runs/anogan \\
     --output experiments/results/search_cpu.json
-python experiments/benchmarks/search.py --workdir runs/anogan --tiles 16384 --seconds 60 \\
+python experiments/benchmarks/search.py --workdir runs/anogan --tiles 8192 --seconds 6 \\
     --skip-torch --output experiments/results/search_gpu.json   # on an accelerator
 
 Every search scores the same tiles of NanoTWICE, drawn by a seed, with the same weights. On a part

@@ -43,7 +43,7 @@ class PopulationSettings(Section):
     )
     together: int = knob(
         0,
-        "members in one program, bounds memory; 0: by backend",
+        "members in one program, bounds memory; 0: by backend and width",
         low=0,
         high=1_024,
         changeable=True,

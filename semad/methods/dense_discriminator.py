@@ -57,19 +57,19 @@ def splice_batch(
     parts: dict[str, slice], nets: Nets, batch: Batch, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """A `Splice` of all sources, each in its part of the batch."""
-    everywhere = _masks(stream(key, Stream.MASKS), batch.images)
-    anomalies, masks = [], []
+    masks = _masks(stream(key, Stream.MASKS), batch.images)
+    anomalies, visible = [], []
     for name, part in parts.items():
-        images, hidden = batch.images[part], everywhere[part]
+        images = batch.images[part]
         source_key = stream(stream(key, Stream.SOURCES), name)
         if name == "generated":
-            anomalies.append(fill(nets, source_key, images, hidden))
+            anomalies.append(fill(nets, source_key, images, masks[part]))
         else:
             anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
         seen = splices.occludes(images, anomalies[-1]) if name == "sheet" else 1.0
-        masks.append(hidden * seen)
-    foreign = jnp.concatenate(masks)
-    return splices.splice(batch.images, jnp.concatenate(anomalies), foreign), foreign
+        visible.append(masks[part] * seen)
+    masks = jnp.concatenate(visible)
+    return splices.splice(batch.images, jnp.concatenate(anomalies), masks), masks
 
 
 def discriminator_loss(splice: Splice) -> Loss:

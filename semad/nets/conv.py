@@ -3,9 +3,9 @@
 XLA's CPU backend runs any convolution inside a compiled loop several times slower than matmuls,
 and large or transposed ones outside of it somewhat slower; an accelerator prefers the native
 operation. So there are three forms, exact and equal to rounding: `native`; `matmul`; and `mixed`,
-native but for images of a few pixels or channels and for what enlarges images: transposed
-convolutions, and the gradients of images of convolutions with a stride. `semad.utils.backend`
-chooses.
+native but for images of a few pixels or of one channel, and for what enlarges images: transposed
+convolutions, and the gradients of images of convolutions with a stride (docs/performance.md has
+the measurements). `semad.utils.backend` chooses.
 Images are NHWC, kernels HWIO.
 """
 
@@ -27,8 +27,8 @@ MANY_CHANNELS = 32
 # XLA's CPU backend has no fast kernel for convolutions of images of so few pixels along a side, nor
 # for their gradients: those of 5x5 kernels take 2 to 30 times as long as matmuls.
 FEW_PIXELS = 4
-# From so many pixels on XLA's convolutions, each on one thread of a CPU, make the phases of a
-# transposed convolution more than twice as fast as matmuls, which use all threads.
+# From so many pixels on XLA's plain convolutions make the phases of a transposed one in half of the
+# CPU time of matmuls, or less: they pay, though each runs on one thread of a CPU, matmuls on all.
 MANY_PIXELS = 16
 
 
@@ -88,7 +88,8 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
 def _phases(x: jax.Array, kernel: jax.Array, stride: int, native: bool) -> jax.Array:
     """Transposed convolution as one correlation per output phase.
 
-    With `native` they are XLA's own, but those of few channels.
+    With `native` they are XLA's own, unless there are few channels or phases without a tap, or
+    minimal filtering pays.
     """
     _, h, w, _ = x.shape
     if stride == 2 and _minimal(kernel, h, w):

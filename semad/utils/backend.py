@@ -69,8 +69,8 @@ ACCELERATOR = Plan(
 # Measured at widths .25, where mixed convolutions train 1.4 times as fast as matmuls and compile
 # sooner, and 1, where matmuls are faster for kernels of 4x4, of which `semad.nets.minimal` makes
 # fewer products, and mixed ones for others. On an H200 eight vmapped members take .46 to .93 of the
-# time of eight single ones at a width of .25, and .85 to 1.2 at 1 (three: 1.2 to 1.5), where they
-# take longer to compile too (docs/performance.md). The limit between the widths is a guess.
+# time of eight single ones at a width of .25, and .85 to 1.2 at 1 (three: 1.2 to 1.5;
+# docs/performance.md). The limit between the widths is a guess.
 NARROW = 0.5
 FILTERED = 4
 

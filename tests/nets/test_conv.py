@@ -28,6 +28,11 @@ CASES = [
     (5, 2, 8, 12, 6, 5),  # few in the gradient alone
     (5, 1, 12, 12, 4, 1),
     (5, 2, 12, 12, 1, 4),
+    (4, 2, 16, 18, 6, 5),  # pixels and channels enough for phases by XLA's own
+    (5, 2, 20, 16, 6, 5),
+    (5, 1, 16, 17, 6, 5),
+    (5, 3, 18, 18, 6, 5),
+    (1, 2, 16, 16, 6, 5),  # phases without a tap
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: "k{}s{}_{}x{}_{}to{}".format(*c))
 functions = pytest.mark.parametrize("function", [conv, conv_transpose])
@@ -65,7 +70,9 @@ def test_implementations_agree_in_output_and_both_gradients(function, case):
         jax.tree.map(assert_close, run(implementation), run("native"))
 
 
-@pytest.mark.parametrize("case", [(4, 2, 4, 4, 32, 32), (4, 2, 4, 4, 1, 3)], ids=str)
+@pytest.mark.parametrize(
+    "case", [(4, 2, 4, 4, 32, 32), (4, 2, 4, 4, 1, 3), (5, 2, 16, 16, 6, 5)], ids=str
+)
 @functions
 def test_implementations_agree_in_the_second_derivative(function, case):
     x, kernel, stride = draw(case)
