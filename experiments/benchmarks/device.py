@@ -36,6 +36,8 @@ MAPPED = ("recommended", "ganomaly")
 MEMBERS = (3, 8)
 BATCHES = (256, 1024)
 CHUNKS = (256, 0, 8192)
+APART = 1.0
+"""Seconds between two starts: of several processes that open a GPU at once some may find none."""
 
 
 def cases_of(preset: str, systems: Sequence[str], latents: int) -> list[Case]:
@@ -121,7 +123,10 @@ def run_all(cases: list[Case], jobs: int, patience: float) -> Iterator[dict[str,
     """Compiles `jobs` cases at a time, then times one after another."""
     deadline = time.monotonic() + patience
     for first in range(0, len(cases), jobs):
-        workers = [start(case) for case in cases[first : first + jobs]]
+        workers = []
+        for case in cases[first : first + jobs]:
+            workers.append(start(case))
+            time.sleep(APART)
         for worker in workers:  # all have compiled before the first is timed
             select.select([worker.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
         for worker in workers:
