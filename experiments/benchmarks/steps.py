@@ -86,7 +86,8 @@ def split_cpu_for(systems: list[str]) -> None:
     Raises:
       UserError: where some do and some do not, for a process has one number of devices.
     """
-    methods = [METHODS[named(name).method](resolve(named(name))) for name in systems]
+    configs = [named(name) for name in systems]
+    methods = [METHODS[config.method](resolve(config)) for config in configs]
     gain = [method.halves_batch_on_cpu for method in methods]
     if any(gain) and not all(gain):
         raise UserError(

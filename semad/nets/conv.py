@@ -20,6 +20,8 @@ from semad.nets.minimal import interleave, minimal_conv_transpose
 
 IMPLEMENTATIONS = ("native", "mixed", "matmul")
 
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
 # So few channels on one side make a matmul per kernel tap all memory traffic and no arithmetic.
 FEW_CHANNELS = 4
 # From so many channels on, fewer products pay for the transforms and for a longer compilation.
@@ -49,7 +51,7 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> j
         return _mixed(x, kernel, stride)
     if implementation == "native":
         return lax.conv_general_dilated(
-            x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            x, kernel, (stride, stride), "SAME", dimension_numbers=_LAYOUT
         )
     n, height, width, c = x.shape
     if stride == 2 and height % 2 == width % 2 == 0 and _minimal(kernel, height // 2, width // 2):
@@ -101,9 +103,7 @@ def _phases(x: jax.Array, kernel: jax.Array, stride: int, native: bool) -> jax.A
         def correlate(taps: jax.Array, top: int, left: int) -> jax.Array:
             starts = (h_pads[0] - top, w_pads[0] - left)
             pads = [(low, k - 1 - low) for low, k in zip(starts, taps.shape[:2], strict=True)]
-            return lax.conv_general_dilated(
-                x, taps, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            return lax.conv_general_dilated(x, taps, (1, 1), pads, dimension_numbers=_LAYOUT)
     else:
         padded = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
 
@@ -161,9 +161,7 @@ def _with_native_slopes(
     """
     if implementation == "mixed":
         return _phases(x, kernel, stride, native=min(x.shape[1:3]) >= MANY_PIXELS)
-    return lax.conv_transpose(
-        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    return lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=_LAYOUT)
 
 
 def _forward(

@@ -137,7 +137,7 @@ def noise_level(images: jax.Array) -> jax.Array:
 
     From the mean absolute value of a mask that answers neither to slopes nor to straight edges.
     """
-    # Pixels last: a CPU takes 14 times as long where the last axis is a single channel.
+    # Pixels last: alone, this takes a CPU 14 times as long where the last axis is one channel.
     planes = jnp.moveaxis(images, 3, 1)
     middle = planes[:, :, 1:-1] * 2 - planes[:, :, :-2] - planes[:, :, 2:]
     both = middle[..., 1:-1] * 2 - middle[..., :-2] - middle[..., 2:]
