@@ -7,7 +7,12 @@ from paths import RESULTS
 
 from semad.reports.tables import markdown_line
 
-_TITLES = {"recommended": "**recommended**", "patchcore": "PatchCore", "padim": "PaDiM"}
+_TITLES = {
+    "recommended": "**recommended**",
+    "patchcore": "PatchCore",
+    "padim": "PaDiM",
+    "supersimplenet": "SuperSimpleNet",
+}
 _HEAD = ("data", "detector", "seeds", "pixels: AUROC, AP", "− recommended: AUROC, AP")
 _HEAD += ("region overlap", "tiles: AUROC, AP", "images: AUROC", "fit, s", "per image, s")
 

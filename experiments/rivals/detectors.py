@@ -1,4 +1,4 @@
-"""PatchCore and PaDiM over features of one backbone."""
+"""PatchCore and PaDiM over features of one backbone, and all rivals by name."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from backbone import Backbone, to_pixels
 from scipy import ndimage
+from supersimplenet import SuperSimpleNet
 
 _SMOOTHING = 4.0
 """σ in pixels, of both papers' maps."""
@@ -71,7 +72,7 @@ class Padim:
         return ndimage.gaussian_filter(values, _SMOOTHING)
 
 
-RIVALS = {"patchcore": PatchCore, "padim": Padim}
+RIVALS = {"patchcore": PatchCore, "padim": Padim, "supersimplenet": SuperSimpleNet}
 """By name, made without arguments."""
 
 

@@ -1,4 +1,4 @@
-"""Runs PatchCore and PaDiM beside an evaluated run of semad, on its data and by its metrics.
+"""Runs PatchCore, PaDiM and SuperSimpleNet beside an evaluated run, on its data, by its metrics.
 
 python -m pip install -e . -r experiments/rivals/requirements.txt    # an environment of their own
 python experiments/rivals/run.py --workdir runs/recommended --seeds 3 \\
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectors import RIVALS
+from supersimplenet import SuperSimpleNet
 
 from semad import load
 from semad.config import files
@@ -97,26 +98,28 @@ def _fitted(name: str, run: Run, seed: int) -> tuple[Any, dict[str, Any], Any]:
     masks = [_mask(run, number) for number in range(len(maps))]
     limit = conformal(normal, run.settings.score.pixel_rate)
     counts = pixels.count(maps, masks, limit)
-    row = {"pixels": pixels.pixel_metrics(counts)} | figures(maps, masks, run) | spent
+    if isinstance(rival, SuperSimpleNet):
+        scores = [rival.score(image) for image in run.source.test]
+    else:
+        scores = [area_level(values, run.settings.score.min_area) for values in maps]
+    row = {"pixels": pixels.pixel_metrics(counts)} | figures(maps, masks, scores, run) | spent
     return rival, row, from_bins(counts.normal, counts.anomalous, counts.edges, limit)
 
 
-def figures(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], run: Run) -> dict[str, Any]:
-    """Of tiles, by the map's maximum, and of images, by the highest level that a defect's area has.
-
-    Both as semad has them of its own maps.
-    """
+def figures(
+    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], scores: Sequence[float], run: Run
+) -> dict[str, Any]:
+    """Of tiles, by the map's maximum as semad has them of its own maps; of images, by scores."""
     size = min(TILE, run.sampling.patch_size)
     items = tile_items(maps, size, size // 2)
     tiles = [
         pool(values, items[items[:, 0] == number, 1:], size)["max"]
         for number, values in enumerate(maps)
     ]
-    scores = np.array([area_level(v, run.settings.score.min_area) for v in maps])
     labels = np.array([mask.any() for mask in masks])
     return {
         "tiles": ranking.ranking(tile_labels(masks, items, size), np.concatenate(tiles)),
-        "images": ranking.ranking(labels, scores),
+        "images": ranking.ranking(labels, np.array(scores)),
     }
 
 

@@ -279,9 +279,9 @@ class ScoreSettings(Section):
     )
     pooling: str = knob(
         "max",
-        "an image's score from its map: max (of min_area connected pixels), tenth (mean of the "
-        "highest tenth of the pixels), mean, or several (max or tenth, whichever is more unusual)",
-        choices=("max", "tenth", "mean", "several"),
+        "an image's score from its map: max (of min_area connected pixels), top (mean of the "
+        "highest 3 % of the pixels), mean, or several (max or top, whichever is more unusual)",
+        choices=("max", "top", "mean", "several"),
         older="max",
     )
     min_area: int = knob(20, "pixels of the smallest defect", low=1, high=2**31 - 1, older=20)

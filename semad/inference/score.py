@@ -93,15 +93,15 @@ def area_level(values: np.ndarray, area: int) -> float:
 def image_score(values: np.ndarray, model: dict[str, Any]) -> float:
     """The score of an image from its map; anomalous above `thresholds.image` of model.json."""
     about = model["image"]
-    highest = np.sort(values, axis=None)[-max(1, round(0.1 * values.size)) :]
+    highest = np.sort(values, axis=None)[-max(1, round(0.03 * values.size)) :]
     levels = {
         "max": lambda: area_level(values, about["min_area"]),
-        "tenth": lambda: float(highest.mean(dtype=np.float64)),
+        "top": lambda: float(highest.mean(dtype=np.float64)),
         "mean": lambda: float(values.mean(dtype=np.float64)),
     }
     if about["scales"] is None:
         return levels[about["pooling"]]()
-    both = zip((levels["max"](), levels["tenth"]()), *about["scales"], strict=True)
+    both = zip((levels["max"](), levels["top"]()), *about["scales"], strict=True)
     return max((level - location) / scale for level, location, scale in both)
 
 

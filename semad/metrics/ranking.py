@@ -77,6 +77,15 @@ def ranking(
     return {name: float(metric(labels, scores, weights)) for name, metric in RANKING.items()}
 
 
+def auroc_error(auroc: float, anomalous: int, normal: int) -> float:
+    """The standard error of an AUROC of so many items of either kind (Hanley and McNeil 1982)."""
+    two_anomalous = auroc / (2 - auroc)  # above one normal item
+    two_normal = 2 * auroc**2 / (1 + auroc)  # below one anomalous item
+    variance = auroc * (1 - auroc) + (anomalous - 1) * (two_anomalous - auroc**2)
+    variance += (normal - 1) * (two_normal - auroc**2)
+    return float(np.sqrt(variance / (anomalous * normal)))
+
+
 def at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
     """Every metric of `AT_THRESHOLD`, of `score > threshold`."""
     return of_confusion(np.bincount(2 * labels.astype(int) + (scores > threshold), minlength=4))

@@ -7,13 +7,13 @@ import numpy as np
 
 from semad.scoring.regions import area_level
 
-TENTH = 0.1
-"""Of the pixels, in the pooling of that name."""
+TOP = 0.03
+"""Of the pixels, in the pooling of that name (experiments/choose_pooling.py)."""
 
-POOLINGS = ("max", "tenth", "mean", "several")
+POOLINGS = ("max", "top", "mean", "several")
 """How a map becomes an image's score."""
 
-_TOGETHER = ("max", "tenth")
+_TOGETHER = ("max", "top")
 """The poolings of `several`."""
 
 _ABOVE = 0.84
@@ -24,14 +24,19 @@ def pooled(values: np.ndarray, pooling: str, min_area: int) -> float:
     """The score of an image from its map (H, W).
 
     `max`: the highest level that a connected region of `min_area` pixels reaches as a whole.
-    `tenth`: the mean of the tenth of the pixels that is highest; for regions as large.
+    `top`: see `top_mean`; for large regions.
     `mean`: of all pixels; for images that are one item each.
     """
     if pooling == "max":
         return area_level(values, min_area)
     if pooling == "mean":
         return float(values.mean(dtype=np.float64))
-    count = max(1, round(TENTH * values.size))
+    return top_mean(values, TOP)
+
+
+def top_mean(values: np.ndarray, share: float) -> float:
+    """The mean of the highest pixels of a map (H, W), as many as `share` in (0, 1] says."""
+    count = max(1, round(share * values.size))
     return float(np.partition(values, -count, axis=None)[-count:].mean(dtype=np.float64))
 
 
@@ -91,7 +96,12 @@ def fitted(pooling: str, min_area: int, normal: Sequence[np.ndarray]) -> ImageSc
     if pooling != "several":
         return ImageScorer(pooling, min_area)
     levels = np.array([[pooled(values, how, min_area) for how in _TOGETHER] for values in normal])
+    return ImageScorer(pooling, min_area, scales_of(levels))
+
+
+def scales_of(levels: np.ndarray) -> Scales:
+    """Of normal images' levels (images, poolings)."""
     location = np.median(levels, axis=0)
     scale = np.quantile(levels, _ABOVE, axis=0) - location
     usable = np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))
-    return ImageScorer(pooling, min_area, Scales(tuple(location.tolist()), tuple(usable.tolist())))
+    return Scales(tuple(location.tolist()), tuple(usable.tolist()))

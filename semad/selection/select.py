@@ -23,7 +23,7 @@ from semad.selection.validator import (
     try_on,
 )
 
-VERSION = 2
+VERSION = 3
 """Of the validator, whose choices a workdir keeps; another one chooses anew."""
 
 _KEPT = 10  # of the ranking, in the record
@@ -48,7 +48,8 @@ def select(
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
       `value` and the average precision by family of defects; `excluded_families`, which did not
-      count; `pooling`, the best of `poolings`, the first on a tie, and the AUROC of each;
+      count; `pooling`, as `semad.selection.validator.Poolings` says, and the AUROC of all
+      `poolings`;
       `pixel_rate`, whose outlines fit planted defects best, and the overlap of all `pixel_rates`;
       `doubts`, see `semad.selection.doubts`.
     """
@@ -73,8 +74,8 @@ def select(
         "chosen": rows[0],
         "runner_up": rows[1],
         "ranking": rows,
-        "pooling": max(poolings, key=lambda name: poolings[name]),
-        "poolings": poolings,
+        "pooling": poolings.chosen,
+        "poolings": poolings.aurocs,
         "pixel_rate": max(outlines, key=lambda rate: outlines[rate]),
         "pixel_rates": {f"{rate:g}": overlap for rate, overlap in outlines.items()},
         "doubts": doubts(trial, ranked[0], normal, excluded),

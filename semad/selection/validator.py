@@ -7,6 +7,7 @@ import numpy as np
 from sklearn import metrics
 from tqdm import tqdm
 
+from semad.metrics.ranking import auroc_error
 from semad.scoring.image_scores import POOLINGS, fitted
 from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
@@ -35,6 +36,9 @@ a ranking needs no more, and takes as long for five hundred images as for five."
 WEIGHTS = dict.fromkeys(FAMILIES, 1.0) | {"blur": 0.25}
 """Blur is what a defect looks like least: an earlier search found on NanoTWICE's labels that it
 overrates. This one weight, then, was not chosen without labels."""
+
+_PREFERRED = "several"
+"""Of poolings."""
 
 
 class Setting(NamedTuple):
@@ -75,6 +79,19 @@ class Trial(NamedTuple):
     planted: list[Planted]
     maps: list[Maps]
     clean: list[Maps]
+
+
+class Poolings(NamedTuple):
+    """What planted defects say of poolings.
+
+    Attributes:
+      chosen: `several`, since real defects may be smaller and larger than planted ones, unless the
+        best is better by more than its standard error (after Breiman et al. 1984).
+      aurocs: by name.
+    """
+
+    chosen: str
+    aurocs: dict[str, float]
 
 
 def try_on(
@@ -164,7 +181,7 @@ def _rank(
 
 def rank_poolings(
     trial: Trial, setting: Setting, min_area: int, excluded_families: Collection[str] = ()
-) -> dict[str, float]:
+) -> Poolings:
     """How well an image's score, pooled so from its map, tells planted images from normal ones.
 
     Args:
@@ -173,9 +190,6 @@ def rank_poolings(
       setting: of the map.
       min_area: see `semad.scoring.image_scores.pooled`.
       excluded_families: families that do not count.
-
-    Returns:
-      AUROC by name of the pooling.
     """
     pairs = zip(trial.planted, trial.maps, strict=True)
     kept = [maps for planted, maps in pairs if planted.family not in excluded_families]
@@ -189,7 +203,10 @@ def rank_poolings(
         scorer = fitted(how, min_area, clean)
         scores = [scorer(values) for values in (*planted, *clean)]
         aurocs[how] = float(metrics.roc_auc_score(labels, scores))
-    return aurocs
+    best = max(POOLINGS, key=lambda how: aurocs[how])
+    error = auroc_error(aurocs[best], len(planted), len(clean))
+    beaten = aurocs[_PREFERRED] < aurocs[best] - error
+    return Poolings(best if beaten else _PREFERRED, aurocs)
 
 
 def rank_pixel_rates(

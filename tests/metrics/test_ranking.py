@@ -121,3 +121,10 @@ def test_a_new_metric_is_one_entry(monkeypatch):
     maps = [rng.normal(size=(20, 20)) + np.eye(20)]
     counts = pixels.count(maps, [np.eye(20, dtype=bool)])
     assert 0.5 < pixels.pixel_metrics(counts)["partial_auroc"] < 1
+
+
+def test_the_standard_error_of_an_auroc_by_hand():
+    assert ranking.auroc_error(0.5, 1, 1) == 0.5
+    by_hand = (0.16 + 9 * (0.8 / 1.2 - 0.64) + 4 * (1.28 / 1.8 - 0.64)) / 50
+    assert ranking.auroc_error(0.8, 10, 5) == pytest.approx(by_hand**0.5)
+    assert ranking.auroc_error(1.0, 10, 5) == 0

@@ -3,30 +3,32 @@
 import numpy as np
 import pytest
 
-from semad.scoring.image_scores import POOLINGS, ImageScorer, Scales, fitted, pooled
+from semad.scoring.image_scores import POOLINGS, ImageScorer, Scales, fitted, pooled, top_mean
 
 RNG = np.random.default_rng(3)
 
 
 def test_each_pooling_by_hand():
     values = np.arange(50.0).reshape(5, 10)
+    large = np.arange(100.0).reshape(10, 10)
     assert pooled(values, "max", 1) == 49
     assert pooled(values, "max", 3) == 47
-    assert pooled(values, "tenth", 1) == 47  # of 45 to 49
+    assert pooled(large, "top", 1) == 98  # of 97 to 99
+    assert top_mean(values, 0.1) == 47  # of 45 to 49
     assert pooled(values, "mean", 1) == 24.5
-    assert pooled(np.array([[1.0, 2.0]]), "tenth", 1) == 2  # at least a pixel
+    assert pooled(np.array([[1.0, 2.0]]), "top", 1) == 2  # at least a pixel
 
 
 def test_several_is_the_more_unusual_of_two():
-    """A speck by `max`, a tenth of the image by `tenth`, each in deviations of its own."""
-    scorer = ImageScorer("several", 1, Scales((2.0, 1.0), (4.0, 0.5)))
+    """A speck by `max`, a region by `top`, each in deviations of its own."""
+    scorer = ImageScorer("several", 1, Scales((2.5, 1.0), (1.0, 0.5)))
     speck = np.zeros((10, 10))
     speck[0, 0] = 10
-    assert scorer(speck) == pytest.approx(max((10 - 2) / 4, (1 - 1) / 0.5))
+    assert scorer(speck) == pytest.approx((10 - 2.5) / 1)  # `top`: 10 / 3 of 3 pixels
     region = np.zeros((10, 10))
     region[0] = 3
-    assert scorer(region) == pytest.approx(max((3 - 2) / 4, (3 - 1) / 0.5))
-    assert scorer.core(1.5) == 8  # the highest pixel at which `max` says 1.5
+    assert scorer(region) == pytest.approx((3 - 1) / 0.5)  # `max`: 0.5
+    assert scorer.core(1.5) == 4  # the highest pixel at which `max` says 1.5
 
 
 def test_what_is_fitted_to_normal_images():
@@ -44,7 +46,7 @@ def test_where_a_score_has_a_level_of_the_map(pooling):
     maps = [RNG.normal(size=(12, 12)) for _ in range(20)]
     scorer = fitted(pooling, 3, maps)
     core = scorer.core(1.0)
-    assert (core is None) == (pooling in ("tenth", "mean"))
+    assert (core is None) == (pooling in ("top", "mean"))
     if core is not None:
         speck = np.full((12, 12), -100.0)
         speck[0, :3] = core

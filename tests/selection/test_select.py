@@ -25,8 +25,8 @@ def test_the_choice_takes_the_place_of_what_was_asked_for():
 
 def test_what_is_overruled_is_said():
     assert in_words(settings(), SELECTION) == f"chosen by planted defects: {WORDS}"
-    overruled = settings(**{"score.pooling": "tenth", "score.name": "discriminator"})
+    overruled = settings(**{"score.pooling": "top", "score.name": "discriminator"})
     assert in_words(overruled, SELECTION) == (
-        f"chosen by planted defects: {WORDS}; config.score has name discriminator, pooling tenth, "
+        f"chosen by planted defects: {WORDS}; config.score has name discriminator, pooling top, "
         "which counts with --config.select=none"
     )
