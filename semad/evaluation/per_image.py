@@ -8,7 +8,8 @@ import numpy as np
 from semad.config.schema import ScoreSettings
 from semad.metrics import pixels
 from semad.metrics.ranking import ranking
-from semad.scoring.calibration import NormalMap, calibrate
+from semad.scoring.calibration import calibrate
+from semad.scoring.overfitting import NormalMap
 from semad.scoring.thresholds import Rates, Thresholds, achieved, share_above
 
 

@@ -22,8 +22,8 @@ from semad.scoring.batched import (
     make_scorer,
     over_devices,
 )
-from semad.scoring.calibration import NormalMap
 from semad.scoring.maps import pool, smooth
+from semad.scoring.overfitting import NormalMap
 from semad.scoring.thresholds import threshold
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
 from semad.selection.select import baseline_smoothings

@@ -12,9 +12,11 @@ from semad.data.normal_images import NormalImages
 from semad.run.history import load_history
 from semad.run.system import System
 from semad.scoring.batched import ScoringState
-from semad.scoring.calibration import Calibration, NormalMap, calibrate
+from semad.scoring.calibration import VERSION as CALIBRATION
+from semad.scoring.calibration import Calibration, calibrate
 from semad.scoring.image_scores import ImageScorer, Scales
 from semad.scoring.kept_maps import map_and_keep
+from semad.scoring.overfitting import NormalMap
 from semad.scoring.rate_curves import RateCurves, Setting
 from semad.scoring.thresholds import Rates, Thresholds
 from semad.scoring.unfinished import KEEP_NOTHING, Unfinished
@@ -70,7 +72,7 @@ class TrainedRun(NamedTuple):
         score, name = system.settings.score, system.scoring.score
         origin = self.origin | score.of_scores
         origin |= {"normal_images": len(self.normal.images), "rows_seen": sum(self.normal.seen)}
-        origin["curves"] = True  # older semads stored none
+        origin["version"] = CALIBRATION
         if cached := load_cached(self.workdir, "calibration", origin):
             return _from_record(cached)
         unfinished = self._unfinished("calibration", origin)

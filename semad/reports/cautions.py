@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semad.scoring.overfitting import SIGNIFICANT
 from semad.training.health import ailments
 
 MARGIN = 0.02
@@ -83,11 +84,12 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
     rate = calibration["rate"]
     sentences = _of_few_images(calibration) + _of_tail(calibration)
     seen = calibration.get("seen")
-    if seen and not seen["used"]:
+    if seen and seen["p"] < SIGNIFICANT:
         sentences.append(
             "What training did not see of normal images scores higher than what it saw (a "
             f"held-out part is above another in {100 * seen['auroc']:.0f} % of pairs, p = "
-            f"{seen['p']:.3f}), so thresholds come from what was held out alone."
+            f"{seen['p']:.3f}). For thresholds the scores of the latter are raised by "
+            f"{seen['shift']:.3g}, as if all were lower by as much."
         )
     for name in ("pixel", "tile", "image"):
         test = calibration.get(f"{name}_test")
@@ -105,8 +107,9 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
 def source_of_thresholds(calibration: dict[str, Any]) -> str:
     """The images that thresholds come from, as a phrase."""
     count, seen = calibration["images"], calibration.get("seen")
-    if seen and seen["used"]:
-        return f"{count} normal images (held-out ones, and ones trained on, which score no lower)"
+    if seen:
+        raised = ", their scores raised to the level of the others" if seen["shift"] else ""
+        return f"{count} normal images (held-out ones, and ones trained on{raised})"
     parts = "normal images" if calibration.get("part", 1) == 1 else "parts of normal images"
     return f"{count} held-out {parts}"
 

@@ -1,37 +1,22 @@
-"""Thresholds from all normal images, those that training saw as well where it did not learn them.
+"""Thresholds from all normal images, those that training saw as well.
 
 Held-out images alone promise little: twelve of sixty cannot promise a rate of 5 %. So the images
-that were trained on join them, if their scores show no sign that training knows them.
+that were trained on join them, with scores as they would be had training not seen them.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from semad.scoring import tail
 from semad.scoring.image_scores import ImageScorer, fitted
+from semad.scoring.overfitting import NormalMap, as_if_unseen, measure
 from semad.scoring.rate_curves import RateCurves, rate_curves
 from semad.scoring.thresholds import Rates, Thresholds, achieved, conformal
 
-SIGNIFICANT = 0.05
-"""A p-value below which training is said to know its images."""
-_FEWEST = 3
-"""Parts on either side that a comparison takes."""
-
-
-class NormalMap(NamedTuple):
-    """A map of a normal image.
-
-    Attributes:
-      values: (H, W).
-      seen: how many rows, from the top, training saw.
-    """
-
-    values: np.ndarray
-    seen: int
+VERSION = 2
+"""Of what follows from normal images, which a workdir keeps; another one calibrates anew."""
 
 
 class Calibration(NamedTuple):
@@ -71,17 +56,16 @@ def calibrate(
       Thresholds and scorer, and a record of `rate`, `pixel_rate`, `images` (how many there were),
       `part` (of a whole image that each is), `lowest_rate` (below which n images can promise
       nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `seen` (see
-      `known_to_training`, and whether such images were used), `tail` (see `semad.scoring.tail`),
-      and `pixel`, the `achieved` rate with its 95 % `interval`, measured by leaving one image out.
-      The like for whole images would measure nothing: the share of n numbers above the rank of the
-      others follows from n alone.
+      `semad.scoring.overfitting.Overfitting`; None where held-out images count alone), `tail` (see
+      `semad.scoring.tail`), and `pixel`, the `achieved` rate with its 95 % `interval`, measured by
+      leaving one image out. The like for whole images would measure nothing: the share of n numbers
+      above the rank of the others follows from n alone.
     """
-    seen = known_to_training(maps, min_area)
-    everything = seen is not None and seen["p"] >= SIGNIFICANT
-    if everything:
-        used, part = [each.values for each in maps], 1.0
-    else:
+    overfitting = measure(maps, min_area)
+    if overfitting is None:
         used = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
+    else:
+        used, part = [as_if_unseen(each, overfitting) for each in maps], 1.0
     lowest = 1 - (1 - 1 / (len(used) + 1)) ** (1 / part)
     record: dict[str, Any] = {
         "rate": rates.image,
@@ -89,7 +73,7 @@ def calibrate(
         "images": len(used),
         "part": part,
         "lowest_rate": lowest,
-        "seen": None if seen is None else seen | {"used": everything},
+        "seen": None if overfitting is None else overfitting._asdict(),
     }
     pixels = [values.ravel() for values in used]
     limit, scorer, how = _of_images(used, rates.image, lowest, part, pooling, min_area)
@@ -125,29 +109,3 @@ def _of_images(
     limit = tail.quantile(blocks, 1 - (1 - rate) ** (1 / per_image))
     scorer = ImageScorer("max", min_area)
     return limit, scorer, {"rule": "extrapolated", "tail": tail.check(groups)}
-
-
-def known_to_training(maps: Sequence[NormalMap], min_area: int) -> dict[str, float] | None:
-    """Whether what training did not see scores higher than what it saw.
-
-    The units are images, or parts of them: each has the mean over its blocks of their highest
-    levels, which does not grow with its size. A Mann-Whitney test compares them.
-
-    Args:
-      maps: of normal images.
-      min_area: pixels of the smallest defect.
-
-    Returns:
-      `auroc`, how often a part that was held out scores above one that was not (0.5: no
-      difference), and the one-sided `p`; None where there is too little on a side.
-    """
-    pairs = [(each.values[: each.seen], each.values[each.seen :]) for each in maps]
-    seen, unseen = (
-        [float(tail.block_scores(half, min_area).mean()) for half in halves if half.size]
-        for halves in zip(*pairs, strict=True)
-    )
-    if min(len(seen), len(unseen)) < _FEWEST:
-        return None
-    test = stats.mannwhitneyu(unseen, seen, alternative="greater")
-    auroc = float(test.statistic) / (len(seen) * len(unseen))
-    return {"auroc": auroc, "p": 1.0 if math.isnan(test.pvalue) else float(test.pvalue)}

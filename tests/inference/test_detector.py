@@ -15,7 +15,8 @@ from semad.config import files
 from semad.config.settings import flatten, resolve
 from semad.data import sources
 from semad.errors import UserError
-from semad.scoring.calibration import NormalMap, calibrate
+from semad.scoring.calibration import calibrate
+from semad.scoring.overfitting import NormalMap
 from semad.scoring.thresholds import Rates
 from tests import tiny
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from semad.scoring import tail
-from semad.scoring.calibration import NormalMap, calibrate, known_to_training
+from semad.scoring.calibration import calibrate
+from semad.scoring.overfitting import NormalMap, as_if_unseen, measure
 from semad.scoring.thresholds import Rates, Thresholds
 
 
@@ -58,30 +59,21 @@ def test_whole_images_keep_the_rate_that_their_parts_were_calibrated_for():
     assert (whole > np.array(limits)).mean() == pytest.approx(0.3, abs=0.04)
 
 
-def halves(draw, shift=0.0, count=8):
-    """Maps whose lower half was held out; it scores higher by `shift`."""
-    maps = draw.normal(size=(count, 64, 64))
-    maps[:, 32:] += shift
-    return [NormalMap(values, 32) for values in maps]
-
-
-def test_what_training_saw_joins_where_it_scores_no_lower():
+@pytest.mark.parametrize("lower", [0.0, 2.0])
+def test_what_training_saw_joins_as_if_it_had_not_been_seen(lower):
+    """Maps whose lower half was held out; the upper one scores lower."""
     draw = np.random.default_rng(0)
-    rates = Rates(0.2, 0.05)
-    made = calibrate(halves(draw), rates, "max", 1, part=0.5)
-    assert made.record["seen"]["used"]
+    maps = draw.normal(size=(8, 64, 64))
+    maps[:, :32] -= lower
+    halves = [NormalMap(values, 32) for values in maps]
+    made = calibrate(halves, Rates(0.2, 0.05), "max", 1, part=0.5)
+    overfitting = measure(halves, 1)
+    assert made.record["seen"] == overfitting._asdict()
     assert (made.record["images"], made.record["part"]) == (8, 1.0)  # whole ones
-    known = calibrate(halves(draw, shift=2.0), rates, "max", 1, part=0.5)
-    assert known.record["seen"] == {"auroc": 1.0, "p": pytest.approx(1 / 12870), "used": False}
-    assert known.record["part"] == 0.5
-    values = np.concatenate([each.values[32:].ravel() for each in halves(draw, 2.0, 200)])
-    assert known.thresholds.pixel == pytest.approx(np.quantile(values, 0.95), abs=0.1)
-
-
-def test_too_little_on_a_side_says_nothing_of_training():
-    maps = halves(np.random.default_rng(0), count=2)
-    assert known_to_training(maps, 1) is None
-    assert known_to_training(held_out(each.values for each in maps), 1) is None
+    values = np.stack([as_if_unseen(each, overfitting) for each in halves])
+    assert made.thresholds.image == sorted(values.max(axis=(1, 2)))[7]
+    unseen = draw.normal(size=100_000)
+    assert made.thresholds.pixel == pytest.approx(np.quantile(unseen, 0.95), abs=0.1)
 
 
 def test_whole_images_that_were_held_out_are_compared_with_the_others():
@@ -89,7 +81,8 @@ def test_whole_images_that_were_held_out_are_compared_with_the_others():
     maps = [NormalMap(draw.normal(size=(8, 8)), 8 if number % 5 else 0) for number in range(60)]
     made = calibrate(maps, Rates(0.05, 0.05), "max", 1)
     assert (made.record["images"], made.record["rule"]) == (60, "conformal")
-    assert made.thresholds.image == sorted(each.values.max() for each in maps)[57]
+    levels = [as_if_unseen(each, measure(maps, 1)).max() for each in maps]
+    assert made.thresholds.image == sorted(levels)[57]
 
 
 @pytest.mark.parametrize("pooling", ["max", "several"])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from semad.scoring.calibration import NormalMap, calibrate
+from semad.scoring.calibration import calibrate
 from semad.scoring.image_scores import ImageScorer
+from semad.scoring.overfitting import NormalMap
 from semad.scoring.rate_curves import Setting, _rising, rate_curves, with_setting
 from semad.scoring.thresholds import Rates
 

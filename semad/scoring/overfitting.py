@@ -1,0 +1,104 @@
+"""How much lower normal images score where training saw them, and what they would score unseen.
+
+Thresholds need more normal images than are held out. Those that training saw may join them once
+their scores are raised to the level of the others.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from semad.scoring import tail
+
+SIGNIFICANT = 0.05
+"""A p-value below which training is said to know its images."""
+_FEWEST = 3
+"""Parts on either side that a comparison takes."""
+_FEWEST_SPREADS = 10
+"""Parts on either side that a comparison of spreads takes."""
+_WIDEST = 3.0
+"""The largest ratio of spreads that is corrected."""
+
+
+class NormalMap(NamedTuple):
+    """A map of a normal image.
+
+    Attributes:
+      values: (H, W).
+      seen: how many rows, from the top, training saw.
+    """
+
+    values: np.ndarray
+    seen: int
+
+
+class Overfitting(NamedTuple):
+    """How what training saw of normal images differs from what it did not see.
+
+    The units are images, or parts of them: each has the mean over its blocks of their highest
+    levels, which does not grow with its size.
+
+    Attributes:
+      auroc: how often a part that was held out scores above one that was not; 0.5: no difference.
+      p: of the one-sided Mann-Whitney test of that.
+      shift: the median of all differences between the one and the other (Hodges and Lehmann 1963),
+        at least 0.
+      ratio: of the median absolute deviations, at least 1; 1 where there are fewer than ten parts
+        on a side, too few to tell.
+      level: the median of what training saw.
+    """
+
+    auroc: float
+    p: float
+    shift: float
+    ratio: float
+    level: float
+
+
+def measure(maps: Sequence[NormalMap], min_area: int) -> Overfitting | None:
+    """Compares what was held out with what was not; None where there is too little on a side.
+
+    Args:
+      maps: of normal images.
+      min_area: pixels of the smallest defect.
+    """
+    pairs = [(each.values[: each.seen], each.values[each.seen :]) for each in maps]
+    seen, unseen = (
+        np.array([tail.block_scores(half, min_area).mean() for half in halves if half.size])
+        for halves in zip(*pairs, strict=True)
+    )
+    if min(len(seen), len(unseen)) < _FEWEST:
+        return None
+    test = stats.mannwhitneyu(unseen, seen, alternative="greater")
+    shift = max(0.0, float(np.median(np.subtract.outer(unseen, seen))))
+    return Overfitting(
+        auroc=float(test.statistic) / (len(seen) * len(unseen)),
+        p=1.0 if math.isnan(test.pvalue) else float(test.pvalue),
+        shift=shift,
+        ratio=_ratio(unseen, seen),
+        level=float(np.median(seen)),
+    )
+
+
+def _ratio(unseen: np.ndarray, seen: np.ndarray) -> float:
+    """How much wider what was held out is spread."""
+    if min(len(seen), len(unseen)) < _FEWEST_SPREADS:
+        return 1.0
+    wide, narrow = (float(stats.median_abs_deviation(values)) for values in (unseen, seen))
+    return float(np.clip(wide / narrow, 1, _WIDEST)) if narrow > 0 else 1.0
+
+
+def as_if_unseen(normal: NormalMap, overfitting: Overfitting) -> np.ndarray:
+    """The map (H, W) as it would be had training not seen its image.
+
+    What training saw is raised by the shift, and what lies above the level further, by the ratio of
+    spreads; nothing becomes lower.
+    """
+    values = normal.values.copy()
+    seen = values[: normal.seen]
+    above = np.maximum(seen - overfitting.level, 0)
+    seen += overfitting.shift + (overfitting.ratio - 1) * above
+    return values
