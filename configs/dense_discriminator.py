@@ -10,6 +10,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.method = "dense_discriminator"
     config.data.patch_size = 64
     config.data.normalisation = "range"
+    config.data.borders = 0.5  # borders of images as often as maps have patches there
     config.model.bn_epsilon = 1e-5  # Flax's default
     config.train.teaching_epochs = 0  # set by --mode teach
     config.train.ema_share = 1 / 9  # no game, in which a wide average would hurt

@@ -23,6 +23,7 @@ import search_curves
 import step_tables
 import tables
 import teaching
+import verdicts
 from paths import DOCS, LEDGER, RESULTS
 from tables import Result
 
@@ -80,6 +81,7 @@ def pages() -> dict[Path, str]:
     parts = {
         "results/maps.md": {
             "detection": f"\n{tables.detection(results)}",
+            "verdicts": f"\n{verdicts.table()}",
             "rivals": f"\n{rival_tables.table()}",
         },
         "results/tiles.md": {"results": f"\n{tables.summary(results)}"},

@@ -105,6 +105,14 @@ class DataSettings(Section):
         high=100_000_000,
         older=0,
     )
+    borders: float = knob(
+        0.0,
+        "share of a patch by which crops' places reach beyond an image, from where they are moved "
+        "to its border; 0: borders are seldom seen",
+        low=0,
+        high=1,
+        older=0.0,
+    )
     holdout: float = knob(
         0.2,
         "share of the normal data kept from training; thresholds come from it",

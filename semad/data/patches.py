@@ -38,12 +38,14 @@ class PatchSampling(NamedTuple):
       crops_per_image: how many fixed random crops of each image make an epoch.
       batch_size: patches per batch.
       flips: whether each draw is flipped left-right and up-down at random.
+      beyond: pixels by which places reach beyond an image, from where they are moved to its border.
     """
 
     patch_size: int
     crops_per_image: int
     batch_size: int
     flips: bool
+    beyond: int = 0
 
 
 def stack(images: Sequence[np.ndarray]) -> PaddedImages:
@@ -127,10 +129,15 @@ def sample_batch(
 def _place(
     data: PaddedImages, sampling: PatchSampling, key: jax.Array, number: jax.Array
 ) -> jax.Array:
-    """Where crop `number` lies: int32 (image, top, left), uniform over the image."""
+    """Where crop `number` lies: int32 (image, top, left), uniform over the image.
+
+    A place beyond the image is moved to its border.
+    """
     image = number // sampling.crops_per_image
     room = data.sizes[image] - sampling.patch_size + 1
-    corner = jax.random.randint(jax.random.fold_in(key, number), (2,), 0, room)
+    low, high = -sampling.beyond, room + sampling.beyond
+    corner = jax.random.randint(jax.random.fold_in(key, number), (2,), low, high)
+    corner = jnp.clip(corner, 0, room - 1)
     return jnp.concatenate([image[None], corner]).astype(jnp.int32)
 
 

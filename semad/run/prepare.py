@@ -102,6 +102,7 @@ def prepare(
         crops_per_image=_crops_per_image(data, len(train)) if source.micrographs else 1,
         batch_size=settings.train.batch_size,
         flips=not source.oriented if data.flips is None else data.flips,
+        beyond=round(data.borders * data.patch_size),
     )
     if settings.score.flips != "none" and not sampling.flips:
         raise UserError(

@@ -139,14 +139,18 @@ def test_an_older_workdir_gets_the_keys_that_came_later(method, tmp_path):
     # What is no longer the default: an older run keeps what it was trained with.
     old = {"data.normalisation": "range", "model.bn_epsilon": 1e-5, "train.ema_share": 1 / 9}
     old |= {"data.bit_depth": 16}
+    assert loaded["data.borders"] == 0
     if method == "anogan":
         old |= {"search.recipe": "published", "train.encoder_epochs": 0}
     assert {key: loaded[key] for key in old} == old
     assert loaded.keys() == own.keys()
-    assert changed == ({"data.bit_depth"} if method == "dense_discriminator" else set(old))
+    if method == "dense_discriminator":
+        assert changed == {"data.bit_depth", "data.borders"}
+    else:
+        assert changed == set(old)
     assert build(files.load(tmp_path)).method.name == method
     if method == "dense_discriminator":
-        check_same_run(tmp_path, tiny.config(method))
+        check_same_run(tmp_path, tiny.config(method, data__borders=0.0))
     with pytest.raises(UserError, match="begun by an older semad, whose random numbers"):
         files.check_streams(tmp_path)
 
@@ -166,6 +170,7 @@ def test_what_leaves_an_older_run_what_it_was():
     """Every value that `migrate` adds, as the keys came one by one."""
     added = {
         "data.crops": 0,
+        "data.borders": 0.0,
         "data.bit_depth": 16,
         "data.pages": "single",
         "data.follow_links": False,

@@ -101,6 +101,21 @@ def test_an_epoch_smaller_than_a_batch_wraps_round():
     assert {int(patch[0, 0]) // 10_000 for patch in decode(batch)} == {1, 2, 3}
 
 
+@pytest.mark.parametrize("beyond", [0, 16])
+def test_places_beyond_an_image_are_moved_to_its_border(beyond):
+    """Of 65 rows to start in; with 16 more on either side the first and the last stand for 17."""
+    sampling = PatchSampling(
+        32, crops_per_image=4_000, batch_size=4_000, flips=False, beyond=beyond
+    )
+    data = patches.stack([np.arange(96, dtype=np.uint8).repeat(32).reshape(96, 32, 1)])
+    batch = np.asarray(batch_of(data, sampling, 0))
+    shares = np.bincount(batch[:, 0, 0, 0], minlength=65) / 4_000
+    assert len(shares) == 65
+    expected = np.full(65, 1 / (65 + 2 * beyond))
+    expected[[0, -1]] *= 1 + beyond
+    np.testing.assert_allclose(shares, expected, atol=0.02)
+
+
 def test_tiles_of_the_thesis_grid():
     items = patches.tile_items([np.zeros((696, 1024, 1), np.uint8)] * 40, 32, 16)
     assert items.shape == (103_320, 3)
