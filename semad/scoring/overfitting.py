@@ -17,8 +17,9 @@ SIGNIFICANT = 0.05
 """A p-value below which training is said to know its images."""
 _FEWEST = 3
 """Parts on either side that a comparison takes."""
-_FEWEST_SPREADS = 10
-"""Parts on either side that a comparison of spreads takes."""
+_ENOUGH = 10
+"""Parts on either side from which on what they show is taken as it is. Of fewer a shift counts that
+is no chance, and spreads do not count."""
 _WIDEST = 3.0
 """The largest ratio of spreads that is corrected."""
 
@@ -45,9 +46,9 @@ class Overfitting(NamedTuple):
       auroc: how often a part that was held out scores above one that was not; 0.5: no difference.
       p: of the one-sided Mann-Whitney test of that.
       shift: the median of all differences between the one and the other (Hodges and Lehmann 1963),
-        at least 0.
+        at least 0; 0 where there are fewer than ten parts on a side and p is no less than .05.
       ratio: of the median absolute deviations, at least 1; 1 where there are fewer than ten parts
-        on a side, too few to tell.
+        on a side.
       level: the median of what training saw.
     """
 
@@ -73,20 +74,20 @@ def measure(maps: Sequence[NormalMap], min_area: int) -> Overfitting | None:
     if min(len(seen), len(unseen)) < _FEWEST:
         return None
     test = stats.mannwhitneyu(unseen, seen, alternative="greater")
-    shift = max(0.0, float(np.median(np.subtract.outer(unseen, seen))))
+    p = 1.0 if math.isnan(test.pvalue) else float(test.pvalue)
+    enough = min(len(seen), len(unseen)) >= _ENOUGH
+    shift = float(np.median(np.subtract.outer(unseen, seen))) if enough or p < SIGNIFICANT else 0.0
     return Overfitting(
         auroc=float(test.statistic) / (len(seen) * len(unseen)),
-        p=1.0 if math.isnan(test.pvalue) else float(test.pvalue),
-        shift=shift,
-        ratio=_ratio(unseen, seen),
+        p=p,
+        shift=max(0.0, shift),
+        ratio=_ratio(unseen, seen) if enough else 1.0,
         level=float(np.median(seen)),
     )
 
 
 def _ratio(unseen: np.ndarray, seen: np.ndarray) -> float:
     """How much wider what was held out is spread."""
-    if min(len(seen), len(unseen)) < _FEWEST_SPREADS:
-        return 1.0
     wide, narrow = (float(stats.median_abs_deviation(values)) for values in (unseen, seen))
     return float(np.clip(wide / narrow, 1, _WIDEST)) if narrow > 0 else 1.0
 

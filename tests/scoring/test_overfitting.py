@@ -13,12 +13,23 @@ def pixels(levels, seen):
 
 
 def test_a_shift_by_hand():
-    maps = [*pixels([0, 1, 2, 3], True), *pixels([2, 4, 6], False)]
-    # Differences: 2 1 0 -1, 4 3 2 1, 6 5 4 3. Of 12 pairs one ties and one is the other way round.
-    found = measure(maps, 1)
-    assert found.auroc == pytest.approx(10.5 / 12)
-    assert (found.shift, found.ratio, found.level) == (2.5, 1.0, 1.5)
-    assert measure([*pixels([4, 5, 6], True), *pixels([1, 2, 3], False)], 1).shift == 0
+    found = measure([*pixels([0, 1, 2, 3], True), *pixels([4, 6, 8], False)], 1)
+    # Differences: 4 3 2 1, 6 5 4 3, 8 7 6 5. One of 35 orders has all unseen ones last.
+    assert (found.auroc, found.p) == (1, pytest.approx(1 / 35))
+    assert (found.shift, found.ratio, found.level) == (4.5, 1.0, 1.5)
+
+
+def test_a_shift_of_few_parts_that_may_be_chance_does_not_count():
+    few = measure([*pixels([0, 1, 2, 3], True), *pixels([2, 4, 6], False)], 1)
+    # Of 12 pairs one ties and one is the other way round.
+    assert few.auroc == pytest.approx(10.5 / 12)
+    assert few.p > 0.05
+    assert few.shift == 0
+    many = measure([*pixels(range(10), True), *pixels(np.arange(10) + 0.5, False)], 1)
+    assert many.p > 0.05
+    assert many.shift == 0.5
+    lower = measure([*pixels(range(10), True), *pixels(np.arange(10) - 0.5, False)], 1)
+    assert lower.shift == 0
 
 
 def test_a_ratio_by_hand():
