@@ -47,6 +47,8 @@ def migrate(stored: dict[str, Any]) -> None:
     # Mirror images were all or none.
     if isinstance(flips := stored["score"].get("flips"), bool):
         stored["score"]["flips"] = "all" if flips else "none"
+    if stored["score"].get("pooling") == "tenth":  # of the pixels, where it is 3 % now
+        stored["score"]["pooling"] = "top"
     for section, names in REMOVED.items():
         for name in names:
             stored.get(section, {}).pop(name, None)

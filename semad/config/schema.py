@@ -115,7 +115,7 @@ class DataSettings(Section):
     )
     holdout: float = knob(
         0.2,
-        "share of the normal data kept from training; thresholds come from it",
+        "share of the normal data kept from training, for thresholds and validation",
         low=0.01,
         high=0.9,
     )

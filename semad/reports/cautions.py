@@ -85,11 +85,15 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
     sentences = _of_few_images(calibration) + _of_tail(calibration)
     seen = calibration.get("seen")
     if seen and seen["p"] < SIGNIFICANT:
+        how = "Thresholds come from what was held out alone"  # by an older semad
+        if "shift" in seen:
+            how = f"For the threshold of images the latter is raised by {seen['shift']:.3g}"
+            how += f" and stretched by {seen['ratio']:.3g}" if seen["ratio"] > 1 else ""
+            how += ", which is a model"
         sentences.append(
             "What training did not see of normal images scores higher than what it saw (a "
             f"held-out part is above another in {100 * seen['auroc']:.0f} % of pairs, p = "
-            f"{seen['p']:.3f}). For thresholds the scores of the latter are raised by "
-            f"{seen['shift']:.3g}, as if all were lower by as much."
+            f"{seen['p']:.3f}). {how}."
         )
     for name in ("pixel", "tile", "image"):
         test = calibration.get(f"{name}_test")
@@ -107,8 +111,9 @@ def calibration_cautions(calibration: dict[str, Any] | None) -> list[str]:
 def source_of_thresholds(calibration: dict[str, Any]) -> str:
     """The images that thresholds come from, as a phrase."""
     count, seen = calibration["images"], calibration.get("seen")
-    if seen:
-        raised = ", their scores raised to the level of the others" if seen["shift"] else ""
+    if seen and seen.get("used", True):  # older semads kept whether such images were used
+        changed = seen.get("shift", 0) > 0 or seen.get("ratio", 1) > 1
+        raised = ", their scores raised to the level of the others" if changed else ""
         return f"{count} normal images (held-out ones, and ones trained on{raised})"
     parts = "normal images" if calibration.get("part", 1) == 1 else "parts of normal images"
     return f"{count} held-out {parts}"

@@ -1,4 +1,4 @@
-"""Thresholds from all normal images, those that training saw as well.
+"""Thresholds from normal images: of pixels from unseen ones, of whole images from all.
 
 Held-out images alone promise little: twelve of sixty cannot promise a rate of 5 %. So the images
 that were trained on join them, with scores as they would be had training not seen them.
@@ -42,7 +42,8 @@ def calibrate(
     An image's threshold is the split-conformal quantile of normal images' scores, where they are
     enough for the rate. Else it is extrapolated from the maxima of blocks (`semad.scoring.tail`),
     and images are scored by `max`, of which alone that can be said; of another pooling than `max`
-    and `several` it is the highest score.
+    and `several` it is the highest score. The threshold of pixels is the quantile of unseen ones,
+    which are many enough.
 
     Args:
       maps: of normal images.
@@ -61,9 +62,10 @@ def calibrate(
       leaving one image out. The like for whole images would measure nothing: the share of n numbers
       above the rank of the others follows from n alone.
     """
+    unseen = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
     overfitting = measure(maps, min_area)
     if overfitting is None:
-        used = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
+        used = unseen
     else:
         used, part = [as_if_unseen(each, overfitting) for each in maps], 1.0
     lowest = 1 - (1 - 1 / (len(used) + 1)) ** (1 / part)
@@ -75,13 +77,13 @@ def calibrate(
         "lowest_rate": lowest,
         "seen": None if overfitting is None else overfitting._asdict(),
     }
-    pixels = [values.ravel() for values in used]
+    pixels = [values.ravel() for values in unseen]
     limit, scorer, how = _of_images(used, rates.image, lowest, part, pooling, min_area)
     thresholds = Thresholds(
         limit, conformal(np.concatenate(pixels), rates.pixel), scorer.core(limit)
     )
     record |= how | {"pooling": scorer.pooling, "pixel": achieved(pixels, rates.pixel)}
-    others = rate_curves(used, scorer, part, lowest) if curves else None
+    others = rate_curves(used, unseen, scorer, part, lowest) if curves else None
     return Calibration(thresholds, scorer, record, others)
 
 

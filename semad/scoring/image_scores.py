@@ -100,7 +100,7 @@ def fitted(pooling: str, min_area: int, normal: Sequence[np.ndarray]) -> ImageSc
 
 
 def scales_of(levels: np.ndarray) -> Scales:
-    """Of normal images' levels (images, poolings)."""
+    """The scales of poolings, from the levels of normal images by each, (images, poolings)."""
     location = np.median(levels, axis=0)
     scale = np.quantile(levels, _ABOVE, axis=0) - location
     usable = np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))

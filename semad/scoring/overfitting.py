@@ -14,7 +14,7 @@ from scipy import stats
 from semad.scoring import tail
 
 SIGNIFICANT = 0.05
-"""A p-value below which training is said to know its images."""
+"""A p-value below which unseen images are said to score higher than seen ones."""
 _FEWEST = 3
 """Parts on either side that a comparison takes."""
 _ENOUGH = 10
@@ -28,7 +28,7 @@ class NormalMap(NamedTuple):
     """A map of a normal image.
 
     Attributes:
-      values: (H, W).
+      values: floats (H, W).
       seen: how many rows, from the top, training saw.
     """
 
@@ -39,8 +39,8 @@ class NormalMap(NamedTuple):
 class Overfitting(NamedTuple):
     """How what training saw of normal images differs from what it did not see.
 
-    The units are images, or parts of them: each has the mean over its blocks of their highest
-    levels, which does not grow with its size.
+    The units are images, or parts of them: each has the mean over blocks of one size of their
+    highest levels, which does not grow with its size.
 
     Attributes:
       auroc: how often a part that was held out scores above one that was not; 0.5: no difference.
@@ -60,16 +60,17 @@ class Overfitting(NamedTuple):
 
 
 def measure(maps: Sequence[NormalMap], min_area: int) -> Overfitting | None:
-    """Compares what was held out with what was not; None where there is too little on a side.
+    """Compares unseen parts with seen ones; None where there are fewer than three on a side.
 
     Args:
       maps: of normal images.
       min_area: pixels of the smallest defect.
     """
-    pairs = [(each.values[: each.seen], each.values[each.seen :]) for each in maps]
+    above = [each.values[: each.seen] for each in maps if each.seen]
+    below = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
+    side = min([tail.BLOCK, *(length for part in above + below for length in part.shape)])
     seen, unseen = (
-        np.array([tail.block_scores(half, min_area).mean() for half in halves if half.size])
-        for halves in zip(*pairs, strict=True)
+        np.array([_level(part, min_area, side) for part in parts]) for parts in (above, below)
     )
     if min(len(seen), len(unseen)) < _FEWEST:
         return None
@@ -86,6 +87,12 @@ def measure(maps: Sequence[NormalMap], min_area: int) -> Overfitting | None:
     )
 
 
+def _level(part: np.ndarray, min_area: int, side: int) -> float:
+    """The mean over blocks of `side` by `side` pixels of their highest levels."""
+    height, width = (length // side * side for length in part.shape)
+    return float(tail.block_scores(part[:height, :width], min_area, side).mean())
+
+
 def _ratio(unseen: np.ndarray, seen: np.ndarray) -> float:
     """How much wider what was held out is spread."""
     wide, narrow = (float(stats.median_abs_deviation(values)) for values in (unseen, seen))
@@ -96,8 +103,11 @@ def as_if_unseen(normal: NormalMap, overfitting: Overfitting) -> np.ndarray:
     """The map (H, W) as it would be had training not seen its image.
 
     What training saw is raised by the shift, and what lies above the level further, by the ratio of
-    spreads; nothing becomes lower.
+    spreads; nothing becomes lower. It is a model of the highest levels, by which images are scored,
+    and not of all pixels. In an image of which training saw a part it leaves a step.
     """
+    if not normal.seen:
+        return normal.values
     values = normal.values.copy()
     seen = values[: normal.seen]
     above = np.maximum(seen - overfitting.level, 0)

@@ -47,12 +47,17 @@ class RateCurves(NamedTuple):
 
 
 def rate_curves(
-    maps: Sequence[np.ndarray], scorer: ImageScorer, part: float, lowest: float
+    maps: Sequence[np.ndarray],
+    unseen: Sequence[np.ndarray],
+    scorer: ImageScorer,
+    part: float,
+    lowest: float,
 ) -> RateCurves:
     """The curves of normal images.
 
     Args:
-      maps: (H, W) of each, that thresholds come from.
+      maps: (H, W) of each, that thresholds of images come from.
+      unseen: maps, or parts of them, that thresholds of pixels come from.
       scorer: of images.
       part: of a whole image that each is.
       lowest: rate of whole images that so many can promise.
@@ -64,7 +69,7 @@ def rate_curves(
     ]
     lower = [rate for rate in IMAGE_RATES if rate < lowest]
     settings += _extrapolated(maps, scorer, part, lower) or _beyond(scores)
-    return RateCurves(_rising(settings), _of_pixels(maps))
+    return RateCurves(_rising(settings), _of_pixels(unseen))
 
 
 def _extrapolated(

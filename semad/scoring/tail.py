@@ -45,10 +45,13 @@ class Tail(NamedTuple):
     scale: float
 
 
-def block_scores(values: np.ndarray, min_area: int) -> np.ndarray:
-    """The highest level of `min_area` connected pixels in each block of a map (H, W): (blocks,)."""
+def block_scores(values: np.ndarray, min_area: int, side: int = BLOCK) -> np.ndarray:
+    """The highest level of `min_area` connected pixels in each block of a map (H, W): (blocks,).
+
+    A block has about `side` by `side` pixels; exactly, where these divide the map.
+    """
     cuts = [
-        np.linspace(0, size, max(1, round(size / BLOCK)) + 1).astype(int) for size in values.shape
+        np.linspace(0, size, max(1, round(size / side)) + 1).astype(int) for size in values.shape
     ]
     return np.array(
         [

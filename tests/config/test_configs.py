@@ -166,6 +166,13 @@ def test_mirror_images_of_an_older_workdir(stored, now, tmp_path):
     assert files.load(tmp_path).score.flips == now
 
 
+def test_a_pooling_of_an_older_workdir(tmp_path):
+    config = json.loads(tiny.config("bigan").to_json_best_effort())
+    config["score"]["pooling"] = "tenth"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert files.load(tmp_path).score.pooling == "top"
+
+
 def test_what_leaves_an_older_run_what_it_was():
     """Every value that `migrate` adds, as the keys came one by one."""
     added = {

@@ -104,16 +104,15 @@ def test_an_epoch_smaller_than_a_batch_wraps_round():
 @pytest.mark.parametrize("beyond", [0, 16])
 def test_places_beyond_an_image_are_moved_to_its_border(beyond):
     """Of 65 rows to start in; with 16 more on either side the first and the last stand for 17."""
-    sampling = PatchSampling(
-        32, crops_per_image=4_000, batch_size=4_000, flips=False, beyond=beyond
-    )
+    count = 40_000
+    sampling = PatchSampling(32, count, count, flips=False, beyond=beyond)
     data = patches.stack([np.arange(96, dtype=np.uint8).repeat(32).reshape(96, 32, 1)])
     batch = np.asarray(batch_of(data, sampling, 0))
-    shares = np.bincount(batch[:, 0, 0, 0], minlength=65) / 4_000
+    shares = np.bincount(batch[:, 0, 0, 0], minlength=65) / count
     assert len(shares) == 65
     expected = np.full(65, 1 / (65 + 2 * beyond))
     expected[[0, -1]] *= 1 + beyond
-    np.testing.assert_allclose(shares, expected, atol=0.02)
+    np.testing.assert_allclose(shares, expected, rtol=0.25)
 
 
 def test_tiles_of_the_thesis_grid():

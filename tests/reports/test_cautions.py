@@ -2,7 +2,7 @@
 
 import pytest
 
-from semad.reports.cautions import calibration_cautions, cautions, unbeaten
+from semad.reports.cautions import calibration_cautions, cautions, source_of_thresholds, unbeaten
 
 
 def result(auroc, **values):
@@ -29,6 +29,28 @@ def test_doubts_about_the_validator_come_first():
     selection = {"doubts": ["The validator's figure must not be believed."]}
     assert cautions(result(0.9, selection=selection, n_test=4))[0] == selection["doubts"][0]
     assert cautions(result(0.9, selection={})) == []  # an older one
+
+
+@pytest.mark.parametrize(
+    ("seen", "said", "source"),
+    [
+        (
+            {"shift": 0.5, "ratio": 1.4},
+            "raised by 0.5 and stretched by 1.4, which",
+            "raised to the",
+        ),
+        ({"shift": 0.5, "ratio": 1.0}, "raised by 0.5, which", "raised to the"),
+        ({"shift": 0.0, "ratio": 1.0}, "raised by 0, which", "ones trained on)"),
+        ({"used": False}, "what was held out alone", "held-out normal images"),  # an older one
+        ({"used": True}, "what was held out alone", "ones trained on)"),
+    ],
+)
+def test_what_training_saw(seen, said, source):
+    calibration = {"rate": 0.05, "images": 60, "seen": {"auroc": 0.7, "p": 0.01} | seen}
+    assert said in calibration_cautions(calibration)[0]
+    assert source in source_of_thresholds(calibration)
+    calibration["seen"]["p"] = 0.2
+    assert calibration_cautions(calibration) == []
 
 
 def test_nothing_to_say():

@@ -13,7 +13,7 @@ from semad.scoring.thresholds import Rates
 def test_curves_by_hand():
     """Nine images of the levels 0 to 8: rate r has the level of rank ⌈10 (1 − r)⌉, less one."""
     maps = [np.full((4, 4), float(level)) for level in range(9)]
-    curves = rate_curves(maps, ImageScorer("mean", 1), 1.0, 0.1)
+    curves = rate_curves(maps, maps, ImageScorer("mean", 1), 1.0, 0.1)
     assert curves.image[:6] == (
         Setting(4, 0.5, "conformal"),
         Setting(5, 0.4, "conformal"),
@@ -39,7 +39,7 @@ def test_a_curve_has_what_calibration_gives_for_its_rates(rate):
     levels = [setting.threshold for setting in made.curves.image]
     assert levels == sorted(set(levels))
     assert calibrate(normal, Rates(rate, rate), "max", 1).curves is None
-    few = rate_curves(maps[:2], made.scorer, 1.0, 1 / 3)  # of 16 blocks each: no tail
+    few = rate_curves(maps[:2], maps[:2], made.scorer, 1.0, 1 / 3)  # of 16 blocks each: no tail
     assert "extrapolated" not in {setting.rule for setting in few.image}
 
 

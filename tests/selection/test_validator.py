@@ -74,6 +74,32 @@ def test_several_is_preferred_unless_another_pooling_is_better(raised, chosen):
     assert poolings.aurocs["several"] == (0.5 if chosen == "mean" else best)
 
 
+@pytest.mark.parametrize(("images", "chosen"), [(8, "several"), (200, "mean")])
+def test_a_lead_within_a_standard_error_does_not_count(images, chosen):
+    """A fifth of the planted maps have a higher mean alone: AUROC .6 against .5."""
+    normal = [np.linspace(0, 1, 400).reshape(20, 20)] * images
+    raised = [values + (values < 0.9) * 0.05 * (i % 5 == 0) for i, values in enumerate(normal)]
+    planted = Planted("film", np.zeros((20, 20, 1), np.uint8), np.ones((20, 20), bool))
+    trial = Trial([planted] * images, [{"s": v} for v in raised], [{"s": v} for v in normal])
+    assert rank_poolings(trial, Setting("s", 0.0), min_area=1).chosen == chosen
+
+
+def test_a_perfect_ranking_still_has_an_error():
+    """`mean` is right in all of 16 pairs, `max` and `top` wrong in one, and so is `several`."""
+    normal = [np.full((20, 20), 0.01 * number) for number in range(4)]
+    raised = [values + 1 for values in normal]
+    for values in (*normal, *raised):
+        values[0, :12] = 5  # the highest 3 %, as high everywhere
+    for number, values in enumerate(raised):
+        values[0, :12] = 6 + number
+    normal[0][0, :12] = 6.5
+    image = Planted("film", np.zeros((20, 20, 1), np.uint8), np.ones((20, 20), bool))
+    trial = Trial([image] * 4, [{"s": v} for v in raised], [{"s": v} for v in normal])
+    poolings = rank_poolings(trial, Setting("s", 0.0), min_area=1)
+    assert (poolings.aurocs["mean"], poolings.aurocs["several"]) == (1, 15 / 16)
+    assert poolings.chosen == "several"
+
+
 def test_what_finds_the_defects_ranks_first():
     """On a flat image the grey value is the defect's own map; noise finds nothing."""
     normal = [np.full((64, 96, 1), 100, np.uint8)]
