@@ -20,50 +20,53 @@ from semad.reports.tables import markdown_line
 from semad.utils.files import write_text
 from semad.utils.versions import versions
 
-_HEAD = ("data", "normal images", "threshold", "score of an image", "asked", "good ones flagged")
-_HEAD += ("defective ones flagged", "images: AUROC", "by kind")
+_HEAD = ("data", "borders", "planted defects: AP", "pixels: AUROC, AP", "images: AUROC")
+_HEAD += ("good ones flagged", "defective ones flagged", "by kind")
+_TITLES = {"folder:magnetic_tile": "magnetic_tile"}
 
 
 def verdicts(workdir: Path) -> dict[str, Any]:
     """Counts of images and of flagged ones, by kind of defect, with what the threshold rests on."""
     metrics = read_metrics(workdir / "evaluation" / "pixel")
-    calibration, images = metrics["calibration"], metrics["images"]
-    counted = {
-        name: Counter(_kind(row) for row in images if row["flagged"] or name == "images")
-        for name in ("images", "flagged")
-    }
+    calibration = metrics["calibration"]
+    count = Counter(_kind(row) for row in metrics["images"])
+    flagged = Counter(_kind(row) for row in metrics["images"] if row["flagged"])
     return {
         "dataset": metrics["dataset"],
+        "borders": metrics["config"]["data"]["borders"],
         "steps": metrics["step"],
-        **{key: calibration[key] for key in ("images", "rule", "pooling", "rate", "seen")},
+        "planted": round(metrics["selection"]["chosen"]["value"], 4),
+        "pixels": [round(metrics[key], 4) for key in ("auroc", "average_precision")],
         "image_auroc": round(metrics["image_level"]["auroc"], 4),
-        "kinds": {
-            kind: [counted["flagged"][kind], count]
-            for kind, count in sorted(counted["images"].items())
-        },
+        **{key: calibration[key] for key in ("images", "rule", "pooling", "rate", "seen")},
+        "kinds": {kind: [flagged[kind], number] for kind, number in sorted(count.items())},
     }
 
 
 def _kind(row: dict[str, Any]) -> str:
-    """The folder of a defective image, as far as it has one."""
+    """`good`, or the folder of a defective image, as far as it has one."""
     if not row["anomalous"]:
         return "good"
-    folder, _, name = row["image"].rpartition("/")
-    return folder if name and folder else "defective"
+    folder = row["image"].rpartition("/")[0]
+    return f"defective, {folder}" if folder else "defective"
 
 
 def table() -> str:
     """A row per run, for docs/results/maps.md."""
     lines = [markdown_line(_HEAD), markdown_line(["---"] * len(_HEAD))]
     for run in json.loads((RESULTS / "verdicts.json").read_text())["runs"]:
-        kinds = dict(run["kinds"])
-        good = kinds.pop("good")
-        flagged, count = (sum(column) for column in zip(*kinds.values(), strict=True))
-        named = ", ".join(f"{kind} {some} of {all_}" for kind, (some, all_) in kinds.items())
-        cells = [run["dataset"], f"{run['images']}", run["rule"], f"`{run['pooling']}`"]
-        cells += [f"{100 * run['rate']:g} %", "{} of {}".format(*good), f"{flagged} of {count}"]
-        cells += [f"{run['image_auroc']:.3f}", named if len(kinds) > 1 else "–"]
-        lines.append(markdown_line(cells))
+        kinds = run["kinds"]
+        good = kinds.get("good", [0, 0])
+        defective = {kind: counts for kind, counts in kinds.items() if kind != "good"}
+        sums = [sum(counts[column] for counts in defective.values()) for column in (0, 1)]
+        named = [
+            f"{kind.rpartition(' ')[2]} {flagged} of {count}"
+            for kind, (flagged, count) in defective.items()
+        ]
+        cells = [_TITLES.get(run["dataset"], run["dataset"]), f"{run['borders']:g}"]
+        cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
+        cells += [f"{run['image_auroc']:.3f}", "{} of {}".format(*good), "{} of {}".format(*sums)]
+        lines.append(markdown_line([*cells, ", ".join(named) if len(named) > 1 else "–"]))
     return "\n".join(lines) + "\n"
 
 

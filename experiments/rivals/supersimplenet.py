@@ -12,23 +12,27 @@ from torch.nn import functional
 _SMOOTHING = 4.0
 """σ in pixels, of the paper's maps."""
 _NOISE = 0.1
-"""Of each feature's standard deviation. The paper's .015 belongs to WideResNet-50's features."""
+"""Standard deviation of what is added to adapted features, whose spread is near 1 at the start. The
+paper's .015 belongs to WideResNet-50's features; this value was set beforehand and not tried."""
 _PERLIN = 0.2
-"""Above it lies the noise: of Perlin fields, which reach from about -0.7 to 0.7."""
+"""Above it lies the noise, of Perlin fields between about -1 and 1."""
 _TRUNCATED = 0.5
 """Scores beyond it, on the right side of 0, cost nothing."""
 _GAMMA = 4
 """Of the focal loss."""
-_CLEAN = 1e-6
+_LEAST_SPREAD = 1e-6
 """The least standard deviation that a feature may have."""
 
 
 class SuperSimpleNet:
     """Finds noise that was added to adapted features under Perlin masks.
 
-    As the paper has it but for the backbone, the share of noise (above), and what two cores allow:
-    crops of 128 pixels, eight to a batch, 1,000 steps; the paper takes images of 256 pixels, 32 to
-    a batch, for 300 epochs. The score of an image is its classification head's.
+    Departures from the paper: the backbone, whose features are standardised, and averaged
+    before they are enlarged; the size of the noise (above); flipped crops; one clean and one
+    noisy copy of each crop, where the paper draws for either whether it has noise; and what two
+    cores allow, crops of 128 pixels, eight to a batch, 1,000 steps, where the paper has images
+    of 256 pixels, 32 to a batch, for 300 epochs. The score of an image is its classification
+    head's.
     """
 
     stages = (3, 5)
@@ -46,18 +50,22 @@ class SuperSimpleNet:
         whole = [self._backbone(image).movedim(-1, 0) for image in images]
         rows = torch.cat([each.flatten(1) for each in whole], dim=1)
         self._mean = rows.mean(dim=1)[:, None, None]
-        self._scale = rows.std(dim=1).clamp_min(_CLEAN)[:, None, None]
+        self._scale = rows.std(dim=1).clamp_min(_LEAST_SPREAD)[:, None, None]
         whole = [(each - self._mean) / self._scale for each in whole]
         self._heads = _Heads(len(rows))
         adaptor, others = self._heads.adaptor.parameters(), self._heads.heads()
-        groups = [{"params": adaptor, "lr": 1e-4}, {"params": list(others), "lr": 2e-4}]
-        optimiser = torch.optim.AdamW(groups, weight_decay=1e-5)
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": adaptor, "lr": 1e-4, "weight_decay": 1e-2},
+                {"params": list(others), "lr": 2e-4, "weight_decay": 1e-5},
+            ]
+        )
         ends = [round(share * self._steps) for share in (0.8, 0.9)]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, ends, gamma=0.4)
         self._heads.train()
         for _ in range(self._steps):
             features = _enlarged(self._crops(whole, random))
-            masks = perlin_masks(random, len(features), features.shape[-1])
+            masks = _perlin_masks(random, len(features), features.shape[-1])
             optimiser.zero_grad()
             loss = _loss(self._heads, features, masks)
             loss.backward()
@@ -78,7 +86,7 @@ class SuperSimpleNet:
     def _apply(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         features = (self._backbone(image).movedim(-1, 0) - self._mean) / self._scale
         large = _enlarged(features[None])
-        levels, score = self._heads(self._heads.adaptor(large), large)
+        levels, score = self._heads(self._heads.adaptor(large))
         return levels[0, 0], score[0]
 
     def _crops(self, whole: list[torch.Tensor], random: np.random.Generator) -> torch.Tensor:
@@ -102,29 +110,32 @@ class _Heads(nn.Module):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.adaptor = nn.Conv2d(features, features, 1)
-        hidden = nn.Conv2d(features, 1024, 1), nn.BatchNorm2d(1024), nn.ReLU()
+        hidden = nn.Conv2d(features, 1024, 1), nn.BatchNorm2d(1024), nn.LeakyReLU(0.2)
         self.segment = nn.Sequential(*hidden, nn.Conv2d(1024, 1, 1, bias=False))
         surroundings = nn.Conv2d(features + 1, 128, 5, padding="same")
         self.classify = nn.Sequential(surroundings, nn.BatchNorm2d(128), nn.ReLU())
         self.score = nn.Linear(2 * (128 + 1), 1)
+        for part in (self.adaptor, self.segment, self.classify):
+            for layer in part.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.xavier_normal_(layer.weight)
 
     def heads(self) -> Iterator[nn.Parameter]:
         """What is not the adaptor's."""
         for part in (self.segment, self.classify, self.score):
             yield from part.parameters()
 
-    def forward(self, adapted: torch.Tensor, plain: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Logits of places (N, 1, h, w) and of images (N,).
+    def forward(self, adapted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of places (N, 1, h, w) and of images (N,), of adapted features (N, C, h, w).
 
-        Args:
-          adapted: what the adaptor made of features, (N, C, h, w), for the segmentation head.
-          plain: the features themselves, (N, C, h, w), for the classification head.
+        The classification head sees the first and does not train them.
         """
         levels = self.segment(adapted)
-        seen = self.classify(torch.cat([plain, levels], dim=1))
+        given = levels.detach()
+        seen = self.classify(torch.cat([adapted, given], dim=1))
         pooled = [
             pool(part).flatten(1)
-            for part in (seen, levels)
+            for part in (seen, given)
             for pool in (nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1))
         ]
         return levels, self.score(torch.cat(pooled, dim=1))[:, 0]
@@ -133,8 +144,8 @@ class _Heads(nn.Module):
 def _loss(heads: _Heads, features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """The paper's loss of features (N, C, h, w) and their copies with noise under masks."""
     adapted = heads.adaptor(features)
-    noisy = [part + _NOISE * masks * torch.randn_like(part) for part in (adapted, features)]
-    levels, scores = heads(torch.cat([adapted, noisy[0]]), torch.cat([features, noisy[1]]))
+    noisy = adapted + _NOISE * masks * torch.randn_like(adapted)
+    levels, scores = heads(torch.cat([adapted, noisy]))
     labels = torch.cat([torch.zeros_like(masks), masks])
     anomalous = labels.bool()
     loss = _focal(levels, labels) + _focal(scores, labels.amax(dim=(1, 2, 3)))
@@ -155,13 +166,14 @@ def _enlarged(features: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(features, scale_factor=2, mode="bilinear")
 
 
-def perlin_masks(random: np.random.Generator, count: int, size: int) -> torch.Tensor:
+def _perlin_masks(random: np.random.Generator, count: int, size: int) -> torch.Tensor:
     """Where Perlin noise (Perlin 1985) is high: (count, 1, size, size) of 0 and 1.
 
     The noise's cells are squares or rectangles of a random number along each side.
     """
     fields = [_perlin(random, 2 ** random.integers(0, 6, size=2), size) for _ in range(count)]
-    return torch.from_numpy(np.stack(fields)[:, None] > _PERLIN).float()
+    high = 2**0.5 * np.stack(fields)[:, None] > _PERLIN
+    return torch.from_numpy(high).float()
 
 
 def _perlin(random: np.random.Generator, cells: np.ndarray, size: int) -> np.ndarray:
