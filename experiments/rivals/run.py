@@ -4,11 +4,11 @@ python -m pip install -e . -r experiments/rivals/requirements.txt    # an enviro
 python experiments/rivals/run.py --workdir runs/recommended --seeds 3 \\
     --output experiments/results/rivals_nanotwice.json
 
-Rivals learn from the normal images that the run trained on, and map its test images. Their
-settings were fixed beforehand, and no label is used. Differences are of pixels' figures, by the paired bootstrap of
-`semad.metrics.statistics`; where semad's run has one seed, seeds are not counted in them. Times to
-map an image are taken in turns, image by image, in this process. `fit_cpu_seconds` are those of all
-cores.
+Rivals learn from the normal images that the run trained on, and map its test images. Their settings
+were fixed beforehand, and no label is used. Differences are of pixels' figures, by the paired
+bootstrap of `semad.metrics.statistics`; where semad's run has one seed, seeds are not counted in
+them. Times to map an image are taken in turns, image by image, in this process. `fit_cpu_seconds`
+are those of all cores.
 """
 
 import argparse
