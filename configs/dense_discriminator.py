@@ -30,4 +30,6 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.splices.texture = 1.0
     config.splices.generated = 0.25  # 0: no generator at all, the control
     config.splices.sheet = 0.0  # textures behind what is brighter, for films between fibres
+    config.splices.cracks = 0.0  # share of images with thin dark lines on top
+    config.splices.varied = 0.0  # share of images whose brightness and contrast vary
     return config

@@ -8,11 +8,27 @@ from backbone import Backbone, to_pixels
 from scipy import ndimage
 from supersimplenet import SuperSimpleNet
 
+from semad.scoring.regions import area_level
+
 _SMOOTHING = 4.0
 """σ in pixels, of both papers' maps."""
 
+_MIN_AREA = 20
+"""Pixels of the smallest defect, as semad's `config.score.min_area` has it by default."""
 
-class PatchCore:
+
+class _ScoredByMap:
+    """Scores an image by the highest level that a region of its map reaches."""
+
+    def map(self, image: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def score(self, image: np.ndarray) -> float:
+        """How anomalous an image (H, W, C) is."""
+        return area_level(self.map(image), _MIN_AREA)
+
+
+class PatchCore(_ScoredByMap):
     """Distance to the nearest of a memory bank of normal features (Roth et al. 2022).
 
     The bank is a greedy coreset of all features, chosen in a random projection as in the paper. It
@@ -41,7 +57,7 @@ class PatchCore:
         return ndimage.gaussian_filter(values, _SMOOTHING)
 
 
-class Padim:
+class Padim(_ScoredByMap):
     """Mahalanobis distance to a Gaussian of normal features (Defard et al. 2021).
 
     The paper has a Gaussian for each position, which needs images of one size that show the same

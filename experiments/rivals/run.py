@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from detectors import RIVALS
-from supersimplenet import SuperSimpleNet
 
 from semad import load
 from semad.config import files
@@ -34,7 +33,6 @@ from semad.metrics import pixels, ranking
 from semad.metrics.statistics import ComparedSystem, compare, from_bins, verdict
 from semad.run.prepare import Run, prepare
 from semad.scoring.maps import pool
-from semad.scoring.regions import area_level
 from semad.scoring.thresholds import conformal
 from semad.sweeps.run_if_missing import rounded
 from semad.utils.files import write_text
@@ -98,10 +96,7 @@ def _fitted(name: str, run: Run, seed: int) -> tuple[Any, dict[str, Any], Any]:
     masks = [_mask(run, number) for number in range(len(maps))]
     limit = conformal(normal, run.settings.score.pixel_rate)
     counts = pixels.count(maps, masks, limit)
-    if isinstance(rival, SuperSimpleNet):
-        scores = [rival.score(image) for image in run.source.test]
-    else:
-        scores = [area_level(values, run.settings.score.min_area) for values in maps]
+    scores = [rival.score(image) for image in run.source.test]
     row = {"pixels": pixels.pixel_metrics(counts)} | figures(maps, masks, scores, run) | spent
     return rival, row, from_bins(counts.normal, counts.anomalous, counts.edges, limit)
 

@@ -442,12 +442,23 @@ class SearchSettings(Section):
 
 
 class SpliceSettings(Section):
-    """How often each source of synthetic anomalies is spliced into a batch: `config.splices`."""
+    """Synthetic anomalies: how often each source is spliced into a batch in relation to the others,
+    and what is done to whole images: `config.splices`."""
 
     cutpaste: float = knob(ABSENT, "parts of other images", low=0, high=1e6)
     texture: float = knob(ABSENT, "random fields", low=0, high=1e6)
     generated: float = knob(ABSENT, "what a generator makes; 0: no generator", low=0, high=1e6)
     sheet: float = knob(ABSENT, "random fields behind what is brighter", low=0, high=1e6, older=0.0)
+    cracks: float = knob(
+        ABSENT, "share of all images with thin dark lines on top", low=0, high=1, older=0.0
+    )
+    varied: float = knob(
+        ABSENT,
+        "share of all images whose brightness and contrast vary",
+        low=0,
+        high=1,
+        older=0.0,
+    )
 
 
 RATE = knob(ABSENT, "learning rate of the net", kind=float, low=0, high=10, traced=True)

@@ -12,6 +12,7 @@ and false alarms. They are seen as they are, and the defects also in normal patc
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,7 @@ from semad.methods.common import (
 )
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
 from semad.synthetic import splices
+from semad.synthetic.cracks import crack
 from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
 from semad.utils.rng import Stream, stream
 
@@ -49,27 +51,49 @@ outline that is learnt by heart stands above all else."""
 _TAUGHT = 0.1
 """Weight of the annotated patches, beside 1 of the synthetic anomalies."""
 
+
+class Recipe(NamedTuple):
+    """How a batch is spliced.
+
+    Attributes:
+      parts: which part of it each source fills.
+      varied: share of its images whose brightness and contrast are varied before.
+      cracks: share of its images with cracks on top.
+    """
+
+    parts: dict[str, slice]
+    varied: float = 0.0
+    cracks: float = 0.0
+
+
 Splice = Callable[[Nets, Batch, jax.Array], tuple[jax.Array, jax.Array]]
 """(nets, batch, key) -> images with what is foreign in them, and where, (N, P, P) in [0, 1]."""
 
 
 def splice_batch(
-    parts: dict[str, slice], nets: Nets, batch: Batch, key: jax.Array
+    recipe: Recipe, nets: Nets, batch: Batch, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """A `Splice` of all sources, each in its part of the batch."""
-    masks = _masks(stream(key, Stream.MASKS), batch.images)
+    whole = batch.images
+    if recipe.varied:
+        whole = splices.vary_some(stream(key, Stream.VARIED), whole, recipe.varied)
+    masks = _masks(stream(key, Stream.MASKS), whole)
     anomalies, visible = [], []
-    for name, part in parts.items():
-        images = batch.images[part]
+    for name, part in recipe.parts.items():
+        images = whole[part]
         source_key = stream(stream(key, Stream.SOURCES), name)
         if name == "generated":
             anomalies.append(fill(nets, source_key, images, masks[part]))
         else:
-            anomalies.append(splices.SOURCES[name](source_key, batch.images, part))
+            anomalies.append(splices.SOURCES[name](source_key, whole, part))
         seen = splices.occludes(images, anomalies[-1]) if name == "sheet" else 1.0
         visible.append(masks[part] * seen)
     masks = jnp.concatenate(visible)
-    return splices.splice(batch.images, jnp.concatenate(anomalies), masks), masks
+    seen = splices.splice(whole, jnp.concatenate(anomalies), masks)
+    if recipe.cracks:
+        seen, lines = crack(stream(key, Stream.CRACKS), seen, recipe.cracks)
+        masks = jnp.maximum(masks, lines)
+    return seen, masks
 
 
 def discriminator_loss(splice: Splice) -> Loss:
@@ -200,7 +224,8 @@ def build(settings: Settings) -> Method:
     image, plane = image_shape(settings.data), image_shape(settings.data)[:2]
     rates = {name: float(getattr(settings.splices, name)) for name in SOURCES}
     parts = shares(rates, settings.train.batch_size)
-    splice = partial(splice_batch, parts)
+    recipe = Recipe(parts, settings.splices.varied, settings.splices.cracks)
+    splice = partial(splice_batch, recipe)
     nets = {"discriminator": Net(DenseDiscriminator(layer_settings(settings.model)), (image,))}
     updates: tuple[Update, ...] = (
         Update(

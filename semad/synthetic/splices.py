@@ -77,7 +77,14 @@ def varied(keys: jax.Array, images: jax.Array) -> jax.Array:
     gain = jax.random.uniform(keys[0], (count, 1, 1, 1), minval=0.7, maxval=1.3)
     shift = jax.random.uniform(keys[1], (count, 1, 1, 1), minval=-0.15, maxval=0.15)
     mean = images.mean(axis=(1, 2), keepdims=True)
-    return _bounded(mean + gain * (images - mean) + shift, images)
+    return bounded(mean + gain * (images - mean) + shift, images)
+
+
+def vary_some(key: jax.Array, images: jax.Array, share: float) -> jax.Array:
+    """A share of images (N, P, P, C) with brightness and contrast a little off."""
+    keys = jax.random.split(key, 3)
+    chosen = jax.random.bernoulli(keys[0], share, (len(images), 1, 1, 1))
+    return jnp.where(chosen, varied(keys[1:], images), images)
 
 
 def moved(key: jax.Array, images: jax.Array, masks: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -118,10 +125,10 @@ def textures(key: jax.Array, images: jax.Array, part: slice) -> jax.Array:
     grain = fields(keys[2], count, size, _GRAINS)[..., None]
     share = jax.random.uniform(keys[3], (count, 1, 1, 1), maxval=1.2)
     noise = share * noise_level(images) * jax.random.normal(keys[4], images.shape)
-    return _bounded(grey + contrast * grain + noise, images)
+    return bounded(grey + contrast * grain + noise, images)
 
 
-def _bounded(anomalies: jax.Array, images: jax.Array) -> jax.Array:
+def bounded(anomalies: jax.Array, images: jax.Array) -> jax.Array:
     """Fillings within [-1, 1], or as far as the images (N, P, P, C) they are made of reach."""
     limit = jnp.maximum(1.0, jnp.abs(images).max(axis=(1, 2, 3), keepdims=True))
     return jnp.clip(anomalies, -limit, limit)

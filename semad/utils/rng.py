@@ -37,6 +37,8 @@ class Stream(StrEnum):
     DENOISING = "denoising"
     MASKS = "masks"
     SOURCES = "fillings"  # then the name of the source
+    VARIED = "varied"
+    CRACKS = "cracks"
 
 
 def stream(key: jax.Array, name: str) -> jax.Array:

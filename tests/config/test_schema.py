@@ -197,7 +197,8 @@ def test_choices_of_systems_are_of_all_that_have_the_key():
 
 def test_tricks_and_splices_are_what_there_is():
     assert TRICKS == adversarial.COMBINATIONS
-    assert set(SECTIONS["splices"].KNOBS) == set(dense_discriminator.SOURCES)
+    shares = {"cracks", "varied"}  # of all images, not of the sources
+    assert set(SECTIONS["splices"].KNOBS) == shares | set(dense_discriminator.SOURCES)
     assert set(dense_discriminator.SOURCES) == {"generated", *splices.SOURCES}
 
 

@@ -15,6 +15,7 @@ from semad.nets.dense import to_cells, to_pixels
 from semad.nets.mixture import GaussianMixture
 from semad.run.state import init_population, member
 from semad.synthetic import splices
+from semad.synthetic.cracks import crack
 from semad.types import Batch
 from semad.utils.rng import Stream, stream
 from tests import tiny
@@ -31,9 +32,9 @@ def judge(images):
     return to_cells(images[..., 0])
 
 
-def discriminator_loss(rates):
-    parts = dense_discriminator.shares(rates, 8)
-    return dense_discriminator.discriminator_loss(partial(dense_discriminator.splice_batch, parts))
+def discriminator_loss(rates, **more):
+    recipe = dense_discriminator.Recipe(dense_discriminator.shares(rates, 8), **more)
+    return dense_discriminator.discriminator_loss(partial(dense_discriminator.splice_batch, recipe))
 
 
 def test_cells_and_pixels():
@@ -96,6 +97,38 @@ def test_a_sheet_shows_where_it_is_brighter(monkeypatch):
     logits = np.asarray(to_cells(images + shown * (GREY - images)))
     expected = np.log1p(np.exp(logits)) - np.asarray(to_cells(shown)) * logits
     assert float(found) == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_the_target_has_the_cracks_too():
+    """A generator of a constant, so that the spliced image is known from the masks."""
+    rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
+    known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
+    found, _ = discriminator_loss(rates, cracks=1.0)(known, BATCH, KEY, {})
+    masks = splices.draw_masks(stream(KEY, Stream.MASKS), 8, 32)
+    spliced = splices.splice(IMAGES, jnp.full_like(IMAGES, np.tanh(GREY)), masks)
+    seen, lines = crack(stream(KEY, Stream.CRACKS), spliced, 1.0)
+    target = np.asarray(to_cells(jnp.maximum(masks, lines)))
+    assert target.mean() > float(to_cells(masks).mean())
+    logits = np.asarray(judge(seen))
+    expected = np.log1p(np.exp(logits)) - target * logits
+    assert float(found) == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_images_are_varied_before_anything_is_spliced_in():
+    """A generator that is shown the images gives them back."""
+    rates = {"cutpaste": 0.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
+    shown = []
+
+    def copy(images, masks, noise):
+        shown.append(images)
+        return jnp.arctanh(jnp.clip(images, -0.99, 0.99))
+
+    loss = discriminator_loss(rates, varied=0.5)
+    loss(nets(discriminator=judge, generator=copy), BATCH, KEY, {})
+    changed = np.abs(np.asarray(shown[0] - IMAGES)).mean(axis=(1, 2, 3)) > 1e-3
+    expected = splices.vary_some(stream(KEY, Stream.VARIED), IMAGES, 0.5)
+    np.testing.assert_allclose(shown[0], expected, rtol=1e-6)
+    assert 0 < changed.sum() < 8
 
 
 def test_the_score_of_a_patch_is_its_highest_3_by_3_cells():

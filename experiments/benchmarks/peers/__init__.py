@@ -61,7 +61,8 @@ def make_peer(settings: Settings, method: Method, wrap: Wrap = eager) -> Peer:
 
         nets = {"discriminator": net}
         step = plain_step(nets, loss, optim, wrap)
-        return Peer(nets, step, lambda pixels: [spliced(crops(pixels, count, size, how))])
+        shares = settings.splices.varied, settings.splices.cracks
+        return Peer(nets, step, lambda pixels: [spliced(crops(pixels, count, size, how), *shares)])
     gan = make_gan(settings)
 
     def draw(pixels: torch.Tensor) -> list[Batch]:

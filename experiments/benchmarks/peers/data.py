@@ -8,6 +8,7 @@ from torch.nn import functional
 from .training import Batch
 
 _SPOTS, _GRAINS = (21, 11, 6, 3), (32, 16, 8, 4, 2, 1)  # pixels; see `semad.synthetic.splices`
+_BENDS, _PIECES = (32, 21, 11), (32, 16)  # see `semad.synthetic.cracks`
 
 
 def crops(pixels: torch.Tensor, count: int, size: int, how: str) -> torch.Tensor:
@@ -37,17 +38,44 @@ def crops(pixels: torch.Tensor, count: int, size: int, how: str) -> torch.Tensor
     return (cut - mean) / variance.sqrt().clamp(min=1 / size)
 
 
-def spliced(images: torch.Tensor) -> Batch:
+def spliced(images: torch.Tensor, varied: float, cracks: float) -> Batch:
     """Images with foreign parts, a third each from another image, of texture, and behind what is
-    brighter; and their masks (N, H, W)."""
+    brighter; and their masks (N, H, W). Shares of them are varied before, and crack after."""
     count, _, size, _ = images.shape
+    if varied:
+        chosen = torch.rand(count, 1, 1, 1) < varied
+        images = torch.where(chosen, _varied(images), images)
     masks = _masks(count, size)
     others = _flipped(_flipped(images.roll(1 + int(torch.randint(count - 1, ())), 0), 3), 2)
     first, second = round(count / 3), round(2 * count / 3)
     textures = _textures(images[first:])
     anomalies = torch.cat([_varied(others[:first]), textures])
     masks[second:] *= anomalies[second:, 0] > images[second:, 0]
-    return torch.lerp(images, anomalies, masks[:, None]), masks
+    seen = torch.lerp(images, anomalies, masks[:, None])
+    return _cracked(seen, masks, cracks) if cracks else (seen, masks)
+
+
+def _cracked(images: torch.Tensor, masks: torch.Tensor, share: float) -> Batch:
+    """Thin dark lines over a share of the images; see `semad.synthetic.cracks`."""
+    count, _, size, _ = images.shape
+    axes = (1, 2, 3)
+    mean, spread = images.mean(axes, True), images.std(axes, correction=0, keepdim=True)
+    depth, faint, cracked = torch.rand(3, count, 1, 1, 1)
+    shown = mean - (0.5 + 2.5 * depth) * spread + 0.6 * faint * (images - mean)
+    darker = torch.minimum(images, shown.clamp(-1, 1))
+    apart = (images - darker > _noise_level(images)) & (cracked < share)
+    lines = _lines(count, size)[:, None] * apart
+    return torch.lerp(images, darker, lines), torch.maximum(masks, lines[:, 0])
+
+
+def _lines(count: int, size: int) -> torch.Tensor:
+    level, width = torch.rand(2, count, 1, 1)
+    values = _fields(count, size, _BENDS) + 1 - 2 * level
+    down, across = torch.gradient(values, dim=(1, 2))
+    distance = values.abs() / torch.hypot(down, across).clamp(min=1e-3)
+    half = 0.4 * (2.5 / 0.4) ** width
+    pieces = (0.5 + 4 * (_fields(count, size, _PIECES) + 0.3)).clamp(0, 1)
+    return (0.5 + half - distance).clamp(0, 1) * pieces
 
 
 def _flipped(images: torch.Tensor, axis: int) -> torch.Tensor:
