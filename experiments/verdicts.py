@@ -1,8 +1,10 @@
-"""How many defective and good images evaluated runs flag, at the rate that they were asked for.
+"""How many defective and good images evaluated runs flag, at the rate that they were asked for,
+and how well the pixels of each kind of defect are told from those of good images.
 
 python experiments/verdicts.py runs/tiles runs/fibres --output experiments/results/verdicts.json
 
-Reads `evaluation/pixel/metrics.json` of each run; the table is in docs/results/maps.md.
+Reads `evaluation/pixel` of each run, the first member's pixels; the table is in
+docs/results/maps.md.
 """
 
 import argparse
@@ -16,31 +18,48 @@ from paths import RESULTS
 
 from semad.commandline import one_line_errors
 from semad.evaluation.compared import read_metrics
+from semad.metrics import pixels
 from semad.reports.tables import markdown_line
 from semad.utils.files import write_text
 from semad.utils.versions import versions
 
-_HEAD = ("data", "borders", "planted defects: AP", "pixels: AUROC, AP", "images: AUROC")
-_HEAD += ("good ones flagged", "defective ones flagged", "by kind")
+_SPLICES = ("varied", "cracks")
+_HEAD = ("data", "borders", *_SPLICES, "planted defects: AP", "pixels: AUROC, AP")
+_HEAD += ("images: AUROC", "good ones flagged", "defective ones flagged", "by kind (pixels: AUROC)")
 _TITLES = {"folder:magnetic_tile": "magnetic_tile"}
 
 
 def verdicts(workdir: Path) -> dict[str, Any]:
     """Counts of images and of flagged ones, by kind of defect, with what the threshold rests on."""
-    metrics = read_metrics(workdir / "evaluation" / "pixel")
-    calibration = metrics["calibration"]
-    count = Counter(_kind(row) for row in metrics["images"])
+    folder = workdir / "evaluation" / "pixel"
+    metrics = read_metrics(folder)
+    calibration, splices = metrics["calibration"], metrics["config"]["splices"]
+    kinds = [_kind(row) for row in metrics["images"]]
+    count = Counter(kinds)
     flagged = Counter(_kind(row) for row in metrics["images"] if row["flagged"])
     return {
         "dataset": metrics["dataset"],
         "borders": metrics["config"]["data"]["borders"],
+        **{key: splices.get(key, 0.0) for key in _SPLICES},  # older runs had none
         "steps": metrics["step"],
         "planted": round(metrics["selection"]["chosen"]["value"], 4),
         "pixels": [round(metrics[key], 4) for key in ("auroc", "average_precision")],
         "image_auroc": round(metrics["image_level"]["auroc"], 4),
         **{key: calibration[key] for key in ("images", "rule", "pooling", "rate", "seen")},
         "kinds": {kind: [flagged[kind], number] for kind, number in sorted(count.items())},
+        "pixels_of_kinds": _of_kinds(pixels.load(folder / "scores.npz")["0"], kinds),
     }
+
+
+def _of_kinds(counts: pixels.Counts, kinds: list[str]) -> dict[str, list[float]]:
+    """AUROC and average precision of the pixels of good images and of those of one kind."""
+    found = {}
+    for kind in sorted({*kinds} - {"good"}):
+        rows = [number for number, of_image in enumerate(kinds) if of_image in (kind, "good")]
+        chosen = pixels.Counts(*(part[rows] for part in counts[:-1]), counts.edges)
+        metrics = pixels.pixel_metrics(chosen)
+        found[kind] = [round(metrics[key], 4) for key in ("auroc", "average_precision")]
+    return found
 
 
 def _kind(row: dict[str, Any]) -> str:
@@ -60,10 +79,13 @@ def table() -> str:
         defective = {kind: counts for kind, counts in kinds.items() if kind != "good"}
         sums = [sum(counts[column] for counts in defective.values()) for column in (0, 1)]
         named = [
-            f"{kind.rpartition(' ')[2]} {flagged} of {count}"
-            for kind, (flagged, count) in defective.items()
+            f"{kind.rpartition(' ')[2]} {flagged} of {count} ({auroc:.3f})"
+            for (kind, (flagged, count)), (auroc, _) in zip(
+                defective.items(), run["pixels_of_kinds"].values(), strict=True
+            )
         ]
-        cells = [_TITLES.get(run["dataset"], run["dataset"]), f"{run['borders']:g}"]
+        cells = [_TITLES.get(run["dataset"], run["dataset"])]
+        cells += [f"{run[key]:g}" for key in ("borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
         cells += [f"{run['image_auroc']:.3f}", "{} of {}".format(*good), "{} of {}".format(*sums)]
         lines.append(markdown_line([*cells, ", ".join(named) if len(named) > 1 else "–"]))

@@ -48,8 +48,12 @@ def draw_lines(key: jax.Array, count: int, size: int) -> jax.Array:
     keys = jax.random.split(key, 4)
     values = fields(keys[0], count, size, _BENDS)
     values -= jax.random.uniform(keys[1], (count, 1, 1), minval=-1.0, maxval=1.0)
-    down, across = jnp.gradient(values, axis=(1, 2))
-    distance = jnp.abs(values) / jnp.maximum(jnp.hypot(down, across), 1e-3)  # to first order
+    # Not jnp.gradient and jnp.hypot: with them this takes a CPU three times as long.
+    near = jnp.pad(values, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    down = (near[:, 2:, 1:-1] - near[:, :-2, 1:-1]) / 2
+    across = (near[:, 1:-1, 2:] - near[:, 1:-1, :-2]) / 2
+    slope = jnp.sqrt(jnp.maximum(down**2 + across**2, 1e-6))
+    distance = jnp.abs(values) / slope  # to first order
     low, high = jnp.log(jnp.array(_HALF_WIDTH))
     half = jnp.exp(jax.random.uniform(keys[2], (count, 1, 1), minval=low, maxval=high))
     pieces = jnp.clip(0.5 + 4 * (fields(keys[3], count, size, _PIECES) + _SHOWN), 0, 1)
