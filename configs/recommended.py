@@ -2,7 +2,8 @@
 
 Ranked first without a label, by defects planted into held-out normal images, of all systems but
 AnoGAN (README, "Maps"). The sheets and the mirror images came later, for what they did on
-`nanofibres`, the cracks for what was missed on magnetic tiles. The training takes as long for five images as for five hundred.
+`nanofibres`, the cracks for what was missed on magnetic tiles. The training takes as long for five
+images as for five hundred.
 """
 
 import ml_collections
