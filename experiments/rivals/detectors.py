@@ -13,9 +13,6 @@ from semad.scoring.regions import area_level
 _SMOOTHING = 4.0
 """σ in pixels, of both papers' maps."""
 
-_MIN_AREA = 20
-"""Pixels of the smallest defect, as semad's `config.score.min_area` has it by default."""
-
 
 class _ScoredByMap:
     """Scores an image by the highest level that a region of its map reaches."""
@@ -23,9 +20,9 @@ class _ScoredByMap:
     def map(self, image: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def score(self, image: np.ndarray) -> float:
-        """How anomalous an image (H, W, C) is."""
-        return area_level(self.map(image), _MIN_AREA)
+    def score(self, image: np.ndarray, min_area: int) -> float:
+        """How anomalous an image (H, W, C) is, whose defects have `min_area` pixels or more."""
+        return area_level(self.map(image), min_area)
 
 
 class PatchCore(_ScoredByMap):

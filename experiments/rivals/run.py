@@ -96,7 +96,7 @@ def _fitted(name: str, run: Run, seed: int) -> tuple[Any, dict[str, Any], Any]:
     masks = [_mask(run, number) for number in range(len(maps))]
     limit = conformal(normal, run.settings.score.pixel_rate)
     counts = pixels.count(maps, masks, limit)
-    scores = [rival.score(image) for image in run.source.test]
+    scores = [rival.score(image, run.settings.score.min_area) for image in run.source.test]
     row = {"pixels": pixels.pixel_metrics(counts)} | figures(maps, masks, scores, run) | spent
     return rival, row, from_bins(counts.normal, counts.anomalous, counts.edges, limit)
 

@@ -78,8 +78,8 @@ class SuperSimpleNet:
         values = to_pixels(self._apply(image)[0], *image.shape[:2])
         return ndimage.gaussian_filter(values, _SMOOTHING)
 
-    def score(self, image: np.ndarray) -> float:
-        """How anomalous an image is, by the classification head."""
+    def score(self, image: np.ndarray, _min_area: int) -> float:
+        """How anomalous an image is, by the classification head, whatever its defects' size."""
         return float(self._apply(image)[1])
 
     @torch.no_grad()
