@@ -16,6 +16,7 @@ from typing import Any
 import ablation_tables
 import exports
 import fault_table
+import few_images
 import fibre_truth
 import reproduction
 import rival_tables
@@ -82,6 +83,7 @@ def pages() -> dict[Path, str]:
         "results/maps.md": {
             "detection": f"\n{tables.detection(results)}",
             "verdicts": f"\n{verdicts.table()}",
+            "few_images": f"\n{few_images.table()}",
             "rivals": f"\n{rival_tables.table()}",
         },
         "results/tiles.md": {"results": f"\n{tables.summary(results)}"},

@@ -26,7 +26,7 @@ from semad.utils.versions import versions
 _SPLICES = ("varied", "cracks")
 _HEAD = ("data", "borders", *_SPLICES, "planted defects: AP", "pixels: AUROC, AP")
 _HEAD += ("images: AUROC", "good ones flagged", "defective ones flagged", "by kind (pixels: AUROC)")
-_TITLES = {"folder:magnetic_tile": "magnetic_tile"}
+TITLES = {"folder:magnetic_tile": "magnetic_tile"}
 
 
 def verdicts(workdir: Path) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def table() -> str:
                 defective.items(), run["pixels_of_kinds"].values(), strict=True
             )
         ]
-        cells = [_TITLES.get(run["dataset"], run["dataset"])]
+        cells = [TITLES.get(run["dataset"], run["dataset"])]
         cells += [f"{run[key]:g}" for key in ("borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
         cells += [f"{run['image_auroc']:.3f}", "{} of {}".format(*good), "{} of {}".format(*sums)]

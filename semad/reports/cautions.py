@@ -124,8 +124,7 @@ def _of_few_images(calibration: dict[str, Any]) -> list[str]:
     what, part = source_of_thresholds(calibration), calibration.get("part", 1)
     if rate < lowest:
         how = {
-            "extrapolated": "the threshold for it is extrapolated, by a generalised Pareto "
-            "distribution of the highest scores of blocks of pixels",
+            "extrapolated": "the threshold for it is extrapolated, by models of the tail of scores",
             "highest": "the threshold is the highest score of them",
         }[calibration.get("rule", "highest")]
         return [

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semad.scoring import tail
+from semad.scoring.extrapolation import FewImages, few_images
 from semad.scoring.image_scores import ImageScorer, fitted
 from semad.scoring.overfitting import NormalMap, as_if_unseen, measure
 from semad.scoring.rate_curves import RateCurves, rate_curves
 from semad.scoring.thresholds import Rates, Thresholds, achieved, conformal
 
-VERSION = 2
+VERSION = 3
 """Of what follows from normal images, which a workdir keeps; another one calibrates anew."""
 
 
@@ -40,9 +40,8 @@ def calibrate(
     """All thresholds from normal images, and what can be said of their rates.
 
     An image's threshold is the split-conformal quantile of normal images' scores, where they are
-    enough for the rate. Else it is extrapolated from the maxima of blocks (`semad.scoring.tail`),
-    and images are scored by `max`, of which alone that can be said; of another pooling than `max`
-    and `several` it is the highest score. The threshold of pixels is the quantile of unseen ones,
+    enough for the rate. Else it is extrapolated (`semad.scoring.extrapolation`), or the highest
+    score, where not even that is possible. The threshold of pixels is the quantile of unseen ones,
     which are many enough.
 
     Args:
@@ -58,9 +57,9 @@ def calibrate(
       `part` (of a whole image that each is), `lowest_rate` (below which n images can promise
       nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `seen` (see
       `semad.scoring.overfitting.Overfitting`; None where held-out images count alone), `tail` (see
-      `semad.scoring.tail`), and `pixel`, the `achieved` rate with its 95 % `interval`, measured by
-      leaving one image out. The like for whole images would measure nothing: the share of n numbers
-      above the rank of the others follows from n alone.
+      `semad.scoring.tail`; None where no threshold rests on it), and `pixel`, the `achieved` rate
+      with its 95 % `interval`, measured by leaving one image out. The like for whole images would
+      measure nothing: the share of n numbers above the rank of the others follows from n alone.
     """
     unseen = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
     overfitting = measure(maps, min_area)
@@ -78,36 +77,38 @@ def calibrate(
         "seen": None if overfitting is None else overfitting._asdict(),
     }
     pixels = [values.ravel() for values in unseen]
-    limit, scorer, how = _of_images(used, rates.image, lowest, part, pooling, min_area)
+    promised = rates.image >= lowest * (1 - 1e-9)  # 1 / (n + 1), however it is rounded
+    few = None if promised else few_images(used, pooling, min_area, part)
+    limit, scorer, how = (
+        _of_images(used, rates.image, part, pooling, min_area)
+        if few is None
+        else _of_few_images(used, few, rates.image)
+    )
     thresholds = Thresholds(
         limit, conformal(np.concatenate(pixels), rates.pixel), scorer.core(limit)
     )
     record |= how | {"pooling": scorer.pooling, "pixel": achieved(pixels, rates.pixel)}
-    others = rate_curves(used, unseen, scorer, part, lowest) if curves else None
+    others = rate_curves(used, unseen, scorer, part, lowest, few) if curves else None
     return Calibration(thresholds, scorer, record, others)
 
 
 def _of_images(
-    used: Sequence[np.ndarray],
-    rate: float,
-    lowest: float,
-    part: float,
-    pooling: str,
-    min_area: int,
+    used: Sequence[np.ndarray], rate: float, part: float, pooling: str, min_area: int
 ) -> tuple[float, ImageScorer, dict[str, Any]]:
     """The threshold of whole images, what scores them, and `rule` and `tail` of the record."""
-    if rate >= lowest * (1 - 1e-9):  # a rate of 1 / (n + 1) is promised, however it is rounded
-        scorer = fitted(pooling, min_area, used)
-        scores = np.array([scorer(values) for values in used])
-        limit = conformal(scores, 1 - (1 - rate) ** part)
-        return limit, scorer, {"rule": "conformal", "tail": None}
-    if pooling not in ("max", "several") or rate <= 0:
-        scorer = fitted(pooling, min_area, used)
-        highest = max(scorer(values) for values in used)
-        return highest, scorer, {"rule": "highest", "tail": None}
-    groups = [tail.block_scores(values, min_area) for values in used]
-    blocks = np.concatenate(groups)
-    per_image = len(blocks) / len(groups) / part
-    limit = tail.quantile(blocks, 1 - (1 - rate) ** (1 / per_image))
-    scorer = ImageScorer("max", min_area)
-    return limit, scorer, {"rule": "extrapolated", "tail": tail.check(groups)}
+    scorer = fitted(pooling, min_area, used)
+    scores = np.array([scorer(values) for values in used])
+    limit = conformal(scores, 1 - (1 - rate) ** part)
+    return limit, scorer, {"rule": "conformal", "tail": None}
+
+
+def _of_few_images(
+    used: Sequence[np.ndarray], few: FewImages, rate: float
+) -> tuple[float, ImageScorer, dict[str, Any]]:
+    """The same where they are too few for the rate."""
+    if rate > 0 and few.modelled:
+        scorer = few.scorer(rate)
+        how = {"rule": "extrapolated", "tail": few.check()}
+        return few.threshold(scorer, rate), scorer, how
+    scorer = fitted(few.pooling, few.min_area, used)
+    return max(scorer(values) for values in used), scorer, {"rule": "highest", "tail": None}

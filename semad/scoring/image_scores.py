@@ -13,7 +13,7 @@ TOP = 0.03
 POOLINGS = ("max", "top", "mean", "several")
 """How a map becomes an image's score."""
 
-_TOGETHER = ("max", "top")
+TOGETHER = ("max", "top")
 """The poolings of `several`."""
 
 _ABOVE = 0.84
@@ -45,7 +45,8 @@ class Scales(NamedTuple):
 
     Attributes:
       location: the median of each pooling.
-      scale: how far the 84th percentile lies above it.
+      scale: how far the 84th percentile lies above it; of few images see
+        `semad.scoring.extrapolation`.
     """
 
     location: tuple[float, ...]
@@ -72,7 +73,7 @@ class ImageScorer(NamedTuple):
         """
         if self.scales is None:
             return pooled(values, self.pooling, self.min_area)
-        levels = [pooled(values, how, self.min_area) for how in _TOGETHER]
+        levels = [pooled(values, how, self.min_area) for how in TOGETHER]
         return max(
             (level - location) / scale
             for level, location, scale in zip(levels, *self.scales, strict=True)
@@ -95,7 +96,7 @@ def fitted(pooling: str, min_area: int, normal: Sequence[np.ndarray]) -> ImageSc
     """
     if pooling != "several":
         return ImageScorer(pooling, min_area)
-    levels = np.array([[pooled(values, how, min_area) for how in _TOGETHER] for values in normal])
+    levels = np.array([[pooled(values, how, min_area) for how in TOGETHER] for values in normal])
     return ImageScorer(pooling, min_area, scales_of(levels))
 
 
@@ -103,5 +104,9 @@ def scales_of(levels: np.ndarray) -> Scales:
     """The scales of poolings, from the levels of normal images by each, (images, poolings)."""
     location = np.median(levels, axis=0)
     scale = np.quantile(levels, _ABOVE, axis=0) - location
-    usable = np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))
-    return Scales(tuple(location.tolist()), tuple(usable.tolist()))
+    return Scales(tuple(location.tolist()), tuple(usable_scale(location, scale).tolist()))
+
+
+def usable_scale(location: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Scales to divide by, (poolings,); where normal images do not differ, something above 0."""
+    return np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semad.scoring import tail
+from semad.scoring.extrapolation import FewImages, few_images
 from semad.scoring.image_scores import ImageScorer
 from semad.scoring.thresholds import conformal, conformal_rank
 
@@ -52,6 +52,7 @@ def rate_curves(
     scorer: ImageScorer,
     part: float,
     lowest: float,
+    few: FewImages | None = None,
 ) -> RateCurves:
     """The curves of normal images.
 
@@ -61,6 +62,7 @@ def rate_curves(
       scorer: of images.
       part: of a whole image that each is.
       lowest: rate of whole images that so many can promise.
+      few: what the threshold in use is extrapolated from, if it is.
     """
     scores = np.array([scorer(values) for values in maps])
     kept = [rate for rate in IMAGE_RATES if rate >= lowest]
@@ -68,23 +70,22 @@ def rate_curves(
         Setting(conformal(scores, 1 - (1 - rate) ** part), rate, CONFORMAL) for rate in kept
     ]
     lower = [rate for rate in IMAGE_RATES if rate < lowest]
-    settings += _extrapolated(maps, scorer, part, lower) or _beyond(scores)
+    if few is None and scorer.pooling == "max":
+        few = few_images(maps, "max", scorer.min_area, part)
+    settings += _extrapolated(few, scorer, lower) or _beyond(scores)
     return RateCurves(_rising(settings), _of_pixels(unseen))
 
 
 def _extrapolated(
-    maps: Sequence[np.ndarray], scorer: ImageScorer, part: float, rates: Sequence[float]
+    few: FewImages | None, scorer: ImageScorer, rates: Sequence[float]
 ) -> list[Setting]:
-    """By the tail of blocks, which speaks of the pooling `max` alone; else nothing."""
-    if scorer.pooling != "max" or not rates:
+    """Nothing where few images tell nothing, or where there are many and a rate is promised.
+
+    By the pooling `max` alone many images say more: their blocks are many as well.
+    """
+    if few is None or not few.modelled:
         return []
-    groups = [tail.block_scores(values, scorer.min_area) for values in maps]
-    blocks = np.concatenate(groups)
-    if tail.fit(blocks) is None:  # too few: its quantiles would all be the highest block
-        return []
-    per_image = len(blocks) / len(groups) / part
-    levels = [tail.quantile(blocks, 1 - (1 - rate) ** (1 / per_image)) for rate in rates]
-    return [Setting(level, rate, EXTRAPOLATED) for level, rate in zip(levels, rates, strict=True)]
+    return [Setting(few.threshold(scorer, rate), rate, EXTRAPOLATED) for rate in rates]
 
 
 def _beyond(scores: np.ndarray) -> list[Setting]:

@@ -97,17 +97,6 @@ def test_the_promised_rate_is_kept_on_draws(pooling):
     assert np.mean(above) == pytest.approx(0.05, abs=0.015)
 
 
-def test_a_rate_beyond_what_few_images_promise_is_extrapolated():
-    """Six images of 25 blocks: nothing below 14 % can be promised."""
-    maps = np.random.default_rng(2).exponential(size=(6, 320, 320)).astype(np.float32)
-    made = calibrate(held_out(maps), Rates(0.05, 0.05), "several", 1)
-    assert (made.record["rule"], made.scorer.pooling) == ("extrapolated", "max")
-    blocks = [tail.block_scores(values, 1) for values in maps]
-    level = tail.quantile(np.concatenate(blocks), 1 - 0.95 ** (1 / 25))
-    assert made.thresholds.image == made.thresholds.core == level
-    assert made.record["tail"] == tail.check(blocks)
-
-
 @pytest.mark.parametrize("blocks", [16, 36, 170])
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 def test_an_extrapolated_rate_is_kept_on_draws(blocks, shift):
@@ -122,13 +111,6 @@ def test_an_extrapolated_rate_is_kept_on_draws(blocks, shift):
         higher.append((new > scores[:6].max()).mean())
     assert np.mean(above) == pytest.approx(0.05, abs=0.025)
     assert np.mean(higher) > 0.1
-
-
-def test_what_cannot_be_extrapolated_is_the_highest_score():
-    maps = held_out(np.full((4, 4), float(level)) for level in range(3))
-    made = calibrate(maps, Rates(0.05, 0.05), "mean", 1)
-    assert (made.record["rule"], made.thresholds.image) == ("highest", 2)
-    assert calibrate(maps, Rates(0.0, 0.05), "max", 1).thresholds.image == 2
 
 
 def test_blocks_of_a_map():

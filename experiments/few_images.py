@@ -1,0 +1,101 @@
+"""How few normal images keep the rate of false alarms, and what they find: calibrated on draws.
+
+python experiments/few_images.py runs/tiles runs/fibres --output experiments/results/few_images.json
+
+Maps the test images of trained runs. From the good ones among them, which training never saw, it
+draws so many to calibrate on, again and again; the others and the defective ones are scored. It
+compares the poolings `max` and `several`, as `semad.scoring.extrapolation` extrapolates them, with
+the highest score of the images drawn. The table is in docs/results/maps.md.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from paths import RESULTS
+from verdicts import TITLES
+
+from semad.commandline import one_line_errors
+from semad.config import files
+from semad.inference.detector import load
+from semad.reports.tables import markdown_line
+from semad.run.prepare import prepare
+from semad.scoring.extrapolation import FewImages, few_images
+from semad.utils.files import write_text
+from semad.utils.versions import versions
+
+COUNTS = (3, 5, 8, 12, 18)
+RATE = 0.05
+DRAWS = 300
+_SEED = 0
+_RULES = {"max": "max", "several": "several", "highest": "the highest score"}
+_HEAD = ("data", "normal images", *(f"{rule}: good, defective" for rule in _RULES.values()))
+
+
+def rates_of(workdir: Path) -> dict[str, Any]:
+    """The shares of good and of defective images flagged, means over draws, by count and rule."""
+    settings = files.load(workdir)
+    run, detector = prepare(settings), load(workdir)
+    maps = [detector.anomaly_map(image) for image in run.source.test]
+    labels = np.array([mask.any() for mask in run.source.masks])
+    few = few_images(maps, "several", settings.score.min_area)
+    random = np.random.default_rng(_SEED)
+    row: dict[str, Any] = {"dataset": run.source.name, "good": int((~labels).sum())}
+    row |= {"defective": int(labels.sum()), "rate": RATE, "draws": DRAWS, "flagged": {}}
+    for count in COUNTS:
+        drawn = [random.choice(np.flatnonzero(~labels), count, replace=False) for _ in range(DRAWS)]
+        row["flagged"][str(count)] = {
+            rule: [
+                round(float(share), 4)
+                for share in np.mean([_shares(few, labels, some, rule) for some in drawn], axis=0)
+            ]
+            for rule in _RULES
+        }
+    return row
+
+
+def _shares(few: FewImages, labels: np.ndarray, drawn: np.ndarray, rule: str) -> list[float]:
+    """Of the good images that were not drawn, and of the defective ones, the shares flagged."""
+    flagged = _flagged(few, drawn, rule)
+    others = ~labels
+    others[drawn] = False
+    return [flagged[others].mean(), flagged[labels].mean()]
+
+
+def _flagged(few: FewImages, drawn: np.ndarray, rule: str) -> np.ndarray:
+    if rule == "highest":
+        return few.levels[:, 0] > few.levels[drawn, 0].max()
+    used = few._replace(levels=few.levels[drawn], groups=[few.groups[number] for number in drawn])
+    if rule == "max":
+        used = used._replace(poolings=("max",), levels=used.levels[:, :1])
+        return few.levels[:, 0] > used.limits(RATE)[0]
+    return (few.levels > used.limits(RATE)).any(axis=1)
+
+
+def table() -> str:
+    """A row per run and number of images, in per cent, for docs/results/maps.md."""
+    lines = [markdown_line(_HEAD), markdown_line(["---"] * len(_HEAD))]
+    for run in json.loads((RESULTS / "few_images.json").read_text())["runs"]:
+        name = TITLES.get(run["dataset"], run["dataset"])
+        for count, flagged in run["flagged"].items():
+            shares = ["{:.1f}, {:.0f}".format(*(100 * x for x in flagged[rule])) for rule in _RULES]
+            lines.append(markdown_line([name, count, *shares]))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Writes the shares of all workdirs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workdirs", type=Path, nargs="+")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    content = {"versions": versions(), "runs": [rates_of(path) for path in arguments.workdirs]}
+    write_text(arguments.output, json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        sys.exit(main())
