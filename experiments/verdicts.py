@@ -35,6 +35,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
     metrics = read_metrics(folder)
     calibration, splices = metrics["calibration"], metrics["config"]["splices"]
     kinds = [_kind(row) for row in metrics["images"]]
+    image_auroc = metrics["image_level"]["auroc"]  # None without good images
     count = Counter(kinds)
     flagged = Counter(_kind(row) for row in metrics["images"] if row["flagged"])
     return {
@@ -44,7 +45,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
         "steps": metrics["step"],
         "planted": round(metrics["selection"]["chosen"]["value"], 4),
         "pixels": [round(metrics[key], 4) for key in ("auroc", "average_precision")],
-        "image_auroc": round(metrics["image_level"]["auroc"], 4),
+        "image_auroc": None if image_auroc is None else round(image_auroc, 4),
         **{key: calibration[key] for key in ("images", "rule", "pooling", "rate", "seen")},
         "kinds": {kind: [flagged[kind], number] for kind, number in sorted(count.items())},
         "pixels_of_kinds": _of_kinds(pixels.load(folder / "scores.npz")["0"], kinds),
@@ -87,7 +88,8 @@ def table() -> str:
         cells = [TITLES.get(run["dataset"], run["dataset"])]
         cells += [f"{run[key]:g}" for key in ("borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
-        cells += [f"{run['image_auroc']:.3f}", "{} of {}".format(*good), "{} of {}".format(*sums)]
+        cells += ["–" if run["image_auroc"] is None else f"{run['image_auroc']:.3f}"]
+        cells += ["{} of {}".format(*counts) if counts[1] else "–" for counts in (good, sums)]
         lines.append(markdown_line([*cells, ", ".join(named) if len(named) > 1 else "–"]))
     return "\n".join(lines) + "\n"
 
