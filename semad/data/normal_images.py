@@ -25,11 +25,13 @@ class NormalImages(NamedTuple):
       images: (H, W, C) each.
       seen: of each, how many rows training sees: none of a held-out image, all of another.
       part: of a whole image that each held-out one is, on average; 1 for whole ones.
+      names: of each.
     """
 
     images: list[np.ndarray]
     seen: list[int]
     part: float
+    names: list[str]
 
     @property
     def train(self) -> list[np.ndarray]:
@@ -50,7 +52,12 @@ class NormalImages(NamedTuple):
         kept = _thin(held, self.images, len(held))
         kept += _thin(trained, self.images, max(0, _SEEN - len(kept)))
         kept.sort()
-        return NormalImages([self.images[i] for i in kept], [self.seen[i] for i in kept], self.part)
+        return NormalImages(
+            [self.images[i] for i in kept],
+            [self.seen[i] for i in kept],
+            self.part,
+            [self.names[i] for i in kept],
+        )
 
 
 def split(source: Source, share: float, patch_size: int) -> NormalImages:
@@ -68,11 +75,12 @@ def split(source: Source, share: float, patch_size: int) -> NormalImages:
     Raises:
       UserError: when a part would be smaller than a patch.
     """
-    images = list(source.train)
+    images, names = list(source.train), list(source.train_ids)
     rows = [image.shape[0] for image in images]
     if len(images) >= WHOLE:
         held = set(np.linspace(0, len(images) - 1, math.ceil(share * len(images)), dtype=int))
-        return NormalImages(images, [0 if i in held else rows[i] for i in range(len(images))], 1.0)
+        seen = [0 if number in held else count for number, count in enumerate(rows)]
+        return NormalImages(images, seen, 1.0, names)
     seen = [count - max(patch_size, round(share * count)) for count in rows]
     if min(seen) < patch_size:
         raise UserError(
@@ -80,7 +88,7 @@ def split(source: Source, share: float, patch_size: int) -> NormalImages:
             f"cannot give both training and held-out patches of {patch_size} pixels; add normal "
             "images (ten or more), or set a smaller --config.data.patch_size"
         )
-    return NormalImages(images, seen, 1 - sum(seen) / sum(rows))
+    return NormalImages(images, seen, 1 - sum(seen) / sum(rows), names)
 
 
 def _thin(numbers: list[int], images: Sequence[np.ndarray], most: int) -> list[int]:

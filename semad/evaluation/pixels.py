@@ -106,7 +106,7 @@ def _of_normal(
     """Maps of the score that the result is about, of all normal images that calibrate."""
     name, label = run.system.scoring.score, "mapping normal images"
     maps = map_all(run, scorer, member, run.normal.images, label, unfinished, (name,))[name]
-    return [NormalMap(*pair) for pair in zip(maps, run.normal.seen, strict=True)]
+    return [NormalMap(*each) for each in zip(maps, run.normal.seen, run.normal.names, strict=True)]
 
 
 def choose_images(run: Run) -> TestImages:

@@ -82,8 +82,8 @@ class TrainedRun(NamedTuple):
             "mapping normal images",
             unfinished,
         )
-        pairs = zip(kept, self.normal.seen, strict=True)
-        of_normal = [NormalMap(values[name], seen) for values, seen in pairs]
+        about = zip(kept, self.normal.seen, self.normal.names, strict=True)
+        of_normal = [NormalMap(values[name], seen, image) for values, seen, image in about]
         rates = Rates(score.threshold_rate, score.pixel_rate)
         made = calibrate(
             of_normal, rates, score.pooling, score.min_area, self.normal.part, curves=True

@@ -34,7 +34,7 @@ _HELD_OUT_FILE = "holdout.npz"  # of older workdirs, without what was trained on
 VERSIONS_FILE = "versions.json"
 TEACHING_FILE = "teaching.json"  # from which run and with which outlines a run was taught
 _RECORDS = (files.CONFIG_FILE, VERSIONS_FILE, NORMAL_FILE)
-_IMAGE, _SEEN, _PART = "image_", "seen", "part"
+_IMAGE, _SEEN, _PART, _NAMES = "image_", "seen", "part", "names"
 _IMAGES_KEY, _DEPTH_KEY = "training_images_sha256", "training_images_bit_depth"
 NO_BEST = (
     "no best checkpoint, since nothing is validated while training; set "
@@ -71,9 +71,9 @@ def store(workdir: Path, run: Run, trains: bool = True) -> None:
         }
         write_text(workdir / VERSIONS_FILE, json.dumps(record, indent=2) + "\n")
     if NORMAL_FILE in wanted:
-        images, seen, part = run.normal
+        images, seen, part, names = run.normal
         arrays = {f"{_IMAGE}{number:05d}": image for number, image in enumerate(images)}
-        about = {_SEEN: np.array(seen), _PART: np.array(part)}
+        about = {_SEEN: np.array(seen), _PART: np.array(part), _NAMES: np.array(names)}
         write_arrays(workdir / NORMAL_FILE, arrays | about)
     write_manifest_of(workdir, _RECORDS)
 
@@ -123,9 +123,11 @@ def load_normal(workdir: Path) -> NormalImages:
         raise UserError(f"{error}; {advice}") from error
     images = [arrays[name] for name in sorted(arrays) if name.startswith(_IMAGE)]
     seen = arrays.get(_SEEN, np.zeros(len(images), int)).tolist()
-    if not images or _PART not in arrays or len(seen) != len(images):
+    # An older semad kept no names.
+    names = arrays.get(_NAMES, np.array([f"image {number}" for number in range(len(images))]))
+    if not images or _PART not in arrays or not len(seen) == len(names) == len(images):
         raise UserError(f"{path}: damaged (no images); {advice}")
-    return NormalImages(images, seen, float(arrays[_PART]))
+    return NormalImages(images, seen, float(arrays[_PART]), names.tolist())
 
 
 def load_bit_depth(workdir: Path) -> int:

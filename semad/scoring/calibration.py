@@ -19,6 +19,10 @@ VERSION = 3
 """Of what follows from normal images, which a workdir keeps; another one calibrates anew."""
 
 
+_HIGHEST = 3
+"""Normal images that are named, since a defect in one of them would raise the threshold."""
+
+
 class Calibration(NamedTuple):
     """Thresholds, the scorer of images that they are for, how they came about, and other ones."""
 
@@ -55,13 +59,15 @@ def calibrate(
     Returns:
       Thresholds and scorer, and a record of `rate`, `pixel_rate`, `images` (how many there were),
       `part` (of a whole image that each is), `lowest_rate` (below which n images can promise
-      nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `seen` (see
+      nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `highest` (`image` and
+      `score` of the normal images that score highest), `seen` (see
       `semad.scoring.overfitting.Overfitting`; None where held-out images count alone), `tail` (see
       `semad.scoring.tail`; None where no threshold rests on it), and `pixel`, the `achieved` rate
       with its 95 % `interval`, measured by leaving one image out. The like for whole images would
       measure nothing: the share of n numbers above the rank of the others follows from n alone.
     """
-    unseen = [each.values[each.seen :] for each in maps if each.seen < len(each.values)]
+    held = [each for each in maps if each.seen < len(each.values)]
+    unseen = [each.values[each.seen :] for each in held]
     overfitting = measure(maps, min_area)
     if overfitting is None:
         used = unseen
@@ -87,9 +93,20 @@ def calibrate(
     thresholds = Thresholds(
         limit, conformal(np.concatenate(pixels), rates.pixel), scorer.core(limit)
     )
-    record |= how | {"pooling": scorer.pooling, "pixel": achieved(pixels, rates.pixel)}
+    names = [each.name for each in (held if overfitting is None else maps)]
+    record |= how | {"pooling": scorer.pooling, "highest": _highest(scorer, used, names)}
+    record["pixel"] = achieved(pixels, rates.pixel)
     others = rate_curves(used, unseen, scorer, part, lowest, few) if curves else None
     return Calibration(thresholds, scorer, record, others)
+
+
+def _highest(
+    scorer: ImageScorer, used: Sequence[np.ndarray], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The normal images that score highest, by their names."""
+    scores = np.array([scorer(values) for values in used])
+    order = np.argsort(-scores, kind="stable")[:_HIGHEST]
+    return [{"image": names[number], "score": float(scores[number])} for number in order]
 
 
 def _of_images(

@@ -30,10 +30,12 @@ class NormalMap(NamedTuple):
     Attributes:
       values: floats (H, W).
       seen: how many rows, from the top, training saw.
+      name: of the image.
     """
 
     values: np.ndarray
     seen: int
+    name: str = ""
 
 
 class Overfitting(NamedTuple):

@@ -34,12 +34,14 @@ def test_images_too_small_to_split():
 
 def test_of_many_images_few_that_were_trained_on_are_kept(monkeypatch):
     images = [np.full((2, 2, 1), number, np.uint8) for number in range(12)]
-    normal = NormalImages(images, [0, 2, 2, 2, 2, 0, 2, 2, 2, 2, 2, 0], 1.0)
+    names = [f"{number}.png" for number in range(12)]
+    normal = NormalImages(images, [0, 2, 2, 2, 2, 0, 2, 2, 2, 2, 2, 0], 1.0, names)
     assert normal.thinned() == normal
     monkeypatch.setattr(normal_images, "_SEEN", 6)
     few = normal.thinned()
     assert [int(image[0, 0, 0]) for image in few.images] == [0, 1, 5, 6, 10, 11]
     assert few.seen == [0, 2, 0, 2, 2, 0]
+    assert few.names == ["0.png", "1.png", "5.png", "6.png", "10.png", "11.png"]
     monkeypatch.setattr(normal_images, "_SEEN", 2)  # held-out ones alone are enough
     assert normal.thinned().seen == [0, 0, 0]
     monkeypatch.setattr(normal_images, "_PIXELS", 8)

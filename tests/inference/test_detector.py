@@ -71,7 +71,8 @@ def test_every_form_of_the_same_images_scores_the_same(detector, source):
 def test_thresholds_come_from_normal_images(detector, config):
     """Four images, cut into rows that training saw and rows that it did not."""
     normal, score = detector.normal_, detector.settings_.score
-    maps = [NormalMap(*pair) for pair in zip(map(detector.anomaly_map, normal.images), normal.seen)]  # noqa: B905
+    values = [detector.anomaly_map(image) for image in normal.images]
+    maps = [NormalMap(*each) for each in zip(values, normal.seen, normal.names, strict=True)]
     rates = Rates(score.threshold_rate, score.pixel_rate)
     expected = calibrate(maps, rates, score.pooling, score.min_area, normal.part)
     assert detector.thresholds_ == expected.thresholds

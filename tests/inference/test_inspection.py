@@ -283,6 +283,7 @@ def test_the_report(inspector, folder, tmp_path):
     assert "<li>cut.png: unreadable, " in page
     assert "and 4 more, listed in scores.csv" in page
     assert json.loads((output / "settings.json").read_text())["system"] == "autoencoder"
+    assert "<code>image " in page  # a normal image that scores highest
 
 
 def test_an_image_that_is_unlike_all_others_has_no_outline(inspector, folder, fibres, tmp_path):

@@ -18,6 +18,7 @@ from semad.run.checkpoints import steps
 from semad.run.history import load_history
 from semad.run.prepare import prepare
 from semad.utils import locks
+from semad.utils.arrays import read_arrays, write_arrays
 from tests import tiny
 from tests.complaints import one_line
 
@@ -88,6 +89,18 @@ def test_a_call_that_does_no_work_writes_no_record(copied):
     assert files.load(copied).train.epochs == 2
 
 
+def test_normal_images_keep_their_names(copied):
+    path, normal = copied / "normal.npz", workdirs.load_normal(copied)
+    assert normal.names == prepare(config()).normal.names
+    assert normal.names[:2] == ["digit/0", "digit/10"]
+    arrays = read_arrays(path)
+    write_arrays(path, {name: values for name, values in arrays.items() if name != "names"})
+    older = workdirs.load_normal(copied)
+    assert older.names == [f"image {number}" for number in range(len(normal.images))]
+    write_arrays(path, arrays | {"names": np.array(["a"])})
+    one_line(lambda: workdirs.load_normal(copied), "normal.npz: damaged", "--mode train")
+
+
 def test_what_is_missing_is_written_all_the_same(copied):
     before = stamps(copied)
     (copied / "normal.npz").unlink()
@@ -153,7 +166,7 @@ def test_flipped_bits_in_the_held_out_images(copied):
             assert "\n" not in str(error)
             named += 1
             continue
-        assert holdout.part == whole.part
+        assert (holdout.part, holdout.names) == (whole.part, whole.names)
         for image, expected in zip(holdout.images, whole.images, strict=True):
             np.testing.assert_array_equal(image, expected)
     assert named > 200

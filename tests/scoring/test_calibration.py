@@ -42,6 +42,7 @@ def test_the_record_of_a_calibration():
         "rule": "conformal",
         "tail": None,
         "pooling": "mean",
+        "highest": [{"image": "", "score": level} for level in (2.0, 1.0, 0.0)],
         "pixel": {"achieved": pytest.approx(1 / 3), "interval": [0.0, 1.0]},
     }
 
@@ -78,10 +79,16 @@ def test_what_training_saw_joins_as_if_it_had_not_been_seen(lower):
 
 def test_whole_images_that_were_held_out_are_compared_with_the_others():
     draw = np.random.default_rng(0)
-    maps = [NormalMap(draw.normal(size=(8, 8)), 8 if number % 5 else 0) for number in range(60)]
+    maps = [
+        NormalMap(draw.normal(size=(8, 8)), 8 if number % 5 else 0, f"{number}.png")
+        for number in range(60)
+    ]
     made = calibrate(maps, Rates(0.05, 0.05), "max", 1)
     assert (made.record["images"], made.record["rule"]) == (60, "conformal")
     levels = [as_if_unseen(each, measure(maps, 1)).max() for each in maps]
+    highest = sorted(range(60), key=lambda number: -levels[number])[:3]
+    named = [each["image"] for each in made.record["highest"]]
+    assert named == [f"{number}.png" for number in highest]
     assert made.thresholds.image == sorted(levels)[57]
 
 
