@@ -106,6 +106,7 @@ def _of_normal(
     """Maps of the score that the result is about, of all normal images that calibrate."""
     name, label = run.system.scoring.score, "mapping normal images"
     maps = map_all(run, scorer, member, run.normal.images, label, unfinished, (name,))[name]
+    check_finite(name, *maps)
     return [NormalMap(*each) for each in zip(maps, run.normal.seen, run.normal.names, strict=True)]
 
 
