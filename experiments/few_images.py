@@ -20,10 +20,12 @@ from verdicts import TITLES
 
 from semad.commandline import one_line_errors
 from semad.config import files
+from semad.errors import UserError
 from semad.inference.detector import load
 from semad.reports.tables import markdown_line
 from semad.run.prepare import prepare
 from semad.scoring.extrapolation import FewImages, few_images
+from semad.scoring.image_scores import levels_of
 from semad.utils.files import write_text
 from semad.utils.versions import versions
 
@@ -36,12 +38,22 @@ _HEAD = ("data", "normal images", *(f"{rule}: good, defective" for rule in _RULE
 
 
 def rates_of(workdir: Path) -> dict[str, Any]:
-    """The shares of good and of defective images flagged, means over draws, by count and rule."""
+    """The shares of good and of defective images flagged, means over draws, by count and rule.
+
+    Raises:
+      UserError: for too few good images.
+    """
     settings = files.load(workdir)
     run, detector = prepare(settings), load(workdir)
+    labels = run.source.labels
+    if (~labels).sum() <= max(COUNTS):
+        raise UserError(
+            f"{workdir}: {(~labels).sum()} good test images; {max(COUNTS)} are drawn and others "
+            "scored, so more of them are needed"
+        )
     maps = [detector.anomaly_map(image) for image in run.source.test]
-    labels = np.array([mask.any() for mask in run.source.masks])
-    few = few_images(maps, "several", settings.score.min_area)
+    levels = levels_of(maps, "several", settings.score.min_area)
+    few = few_images(maps, levels, "several", settings.score.min_area)
     random = np.random.default_rng(_SEED)
     row: dict[str, Any] = {"dataset": run.source.name, "good": int((~labels).sum())}
     row |= {"defective": int(labels.sum()), "rate": RATE, "draws": DRAWS, "flagged": {}}
@@ -68,11 +80,10 @@ def _shares(few: FewImages, labels: np.ndarray, drawn: np.ndarray, rule: str) ->
 def _flagged(few: FewImages, drawn: np.ndarray, rule: str) -> np.ndarray:
     if rule == "highest":
         return few.levels[:, 0] > few.levels[drawn, 0].max()
-    used = few._replace(levels=few.levels[drawn], groups=[few.groups[number] for number in drawn])
-    if rule == "max":
-        used = used._replace(poolings=("max",), levels=used.levels[:, :1])
-        return few.levels[:, 0] > used.limits(RATE)[0]
-    return (few.levels > used.limits(RATE)).any(axis=1)
+    levels = few.levels if rule == "several" else few.levels[:, :1]
+    groups = [few.groups[number] for number in drawn]
+    used = few._replace(pooling=rule, levels=levels[drawn], groups=groups)
+    return (levels > used.limits(RATE)).any(axis=1)
 
 
 def table() -> str:

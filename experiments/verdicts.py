@@ -36,6 +36,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
     calibration, splices = metrics["calibration"], metrics["config"]["splices"]
     kinds = [_kind(row) for row in metrics["images"]]
     image_auroc = metrics["image_level"]["auroc"]  # None without good images
+    member = metrics.get("members", [metrics])[0]  # of which verdicts are
     count = Counter(kinds)
     flagged = Counter(_kind(row) for row in metrics["images"] if row["flagged"])
     return {
@@ -44,7 +45,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
         **{key: splices.get(key, 0.0) for key in _SPLICES},  # older runs had none
         "steps": metrics["step"],
         "planted": round(metrics["selection"]["chosen"]["value"], 4),
-        "pixels": [round(metrics[key], 4) for key in ("auroc", "average_precision")],
+        "pixels": [round(member[key], 4) for key in ("auroc", "average_precision")],
         "image_auroc": None if image_auroc is None else round(image_auroc, 4),
         **{key: calibration[key] for key in ("images", "rule", "pooling", "rate", "seen")},
         "kinds": {kind: [flagged[kind], number] for kind, number in sorted(count.items())},

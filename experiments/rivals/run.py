@@ -148,7 +148,7 @@ def _row_of(result: dict[str, Any]) -> dict[str, Any]:
             {"pixels": {key: score[key] for key in keys}, "tiles": score["tiles"]["max"]}
             for score in scores
         ]
-    ) | {"images": result["image_level"], "fit_seconds": result["training_seconds"]}
+    ) | {"images": result["image_level"], "fit_seconds": result["training_seconds"] / len(members)}
 
 
 def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class NormalImages(NamedTuple):
       images: (H, W, C) each.
       seen: of each, how many rows training sees: none of a held-out image, all of another.
       part: of a whole image that each held-out one is, on average; 1 for whole ones.
-      names: of each.
+      names: of each; empty ones where they are not known.
     """
 
     images: list[np.ndarray]

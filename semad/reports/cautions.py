@@ -123,10 +123,9 @@ def _of_few_images(calibration: dict[str, Any]) -> list[str]:
     rate, lowest = calibration["rate"], calibration.get("lowest_rate", 0)
     what, part = source_of_thresholds(calibration), calibration.get("part", 1)
     if rate < lowest:
-        how = {
-            "extrapolated": "the threshold for it is extrapolated, by models of the tail of scores",
-            "highest": "the threshold is the highest score of them",
-        }[calibration.get("rule", "highest")]
+        how = "the threshold is the highest score of them"
+        if calibration.get("rule") == "extrapolated":
+            how = f"the threshold for it is extrapolated{_models(calibration)}"
         return [
             f"With {what}, no rate of false alarms among images below {100 * lowest:.0f} % can be "
             f"promised, though {100 * rate:g} % was asked for; {how}. More normal images would "
@@ -138,6 +137,17 @@ def _of_few_images(calibration: dict[str, Any]) -> list[str]:
             f"{1 / part:.1f} such parts that have nothing to do with each other."
         ]
     return []
+
+
+def _models(calibration: dict[str, Any]) -> str:
+    """What an extrapolation rests on; older calibrations do not say."""
+    sentences = {
+        "blocks": "by the tail of the scores of blocks of pixels",
+        "normal": "as if scores of images were normally distributed, which few images cannot show",
+    }
+    models = calibration.get("models") or {}
+    parts = [f"{pooling}: {sentences[model]}" for pooling, model in models.items()]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _of_tail(calibration: dict[str, Any]) -> list[str]:

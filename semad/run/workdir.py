@@ -123,8 +123,7 @@ def load_normal(workdir: Path) -> NormalImages:
         raise UserError(f"{error}; {advice}") from error
     images = [arrays[name] for name in sorted(arrays) if name.startswith(_IMAGE)]
     seen = arrays.get(_SEEN, np.zeros(len(images), int)).tolist()
-    # An older semad kept no names.
-    names = arrays.get(_NAMES, np.array([f"image {number}" for number in range(len(images))]))
+    names = arrays.get(_NAMES, np.full(len(images), ""))  # an older semad kept none
     if not images or _PART not in arrays or not len(seen) == len(names) == len(images):
         raise UserError(f"{path}: damaged (no images); {advice}")
     return NormalImages(images, seen, float(arrays[_PART]), names.tolist())

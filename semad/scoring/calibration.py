@@ -9,15 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semad.scoring.extrapolation import FewImages, few_images
-from semad.scoring.image_scores import ImageScorer, fitted
+from semad.scoring.extrapolation import FewImages, few_images, have_spread
+from semad.scoring.image_scores import ImageScorer, fitted, levels_of
 from semad.scoring.overfitting import NormalMap, as_if_unseen, measure
-from semad.scoring.rate_curves import RateCurves, rate_curves
+from semad.scoring.rate_curves import (
+    CONFORMAL,
+    EXTRAPOLATED,
+    HIGHEST,
+    RateCurves,
+    rate_curves,
+)
 from semad.scoring.thresholds import Rates, Thresholds, achieved, conformal
 
-VERSION = 3
+VERSION = 4
 """Of what follows from normal images, which a workdir keeps; another one calibrates anew."""
-
 
 _HIGHEST = 3
 """Normal images that are named, since a defect in one of them would raise the threshold."""
@@ -45,7 +50,8 @@ def calibrate(
 
     An image's threshold is the split-conformal quantile of normal images' scores, where they are
     enough for the rate. Else it is extrapolated (`semad.scoring.extrapolation`), or the highest
-    score, where not even that is possible. The threshold of pixels is the quantile of unseen ones,
+    score, where not even that is possible; `several` becomes `max` where images are too few to say
+    how the other of its scores varies. The threshold of pixels is the quantile of unseen ones,
     which are many enough.
 
     Args:
@@ -59,8 +65,9 @@ def calibrate(
     Returns:
       Thresholds and scorer, and a record of `rate`, `pixel_rate`, `images` (how many there were),
       `part` (of a whole image that each is), `lowest_rate` (below which n images can promise
-      nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `highest` (`image` and
-      `score` of the normal images that score highest), `seen` (see
+      nothing), `rule` (`conformal`, `extrapolated` or `highest`), `pooling`, `models` (of
+      the tail of scores, by pooling; None unless extrapolated), `highest` (`image` and `score` of
+      the normal images that score highest, as far as names are known), `seen` (see
       `semad.scoring.overfitting.Overfitting`; None where held-out images count alone), `tail` (see
       `semad.scoring.tail`; None where no threshold rests on it), and `pixel`, the `achieved` rate
       with its 95 % `interval`, measured by leaving one image out. The like for whole images would
@@ -84,48 +91,56 @@ def calibrate(
     }
     pixels = [values.ravel() for values in unseen]
     promised = rates.image >= lowest * (1 - 1e-9)  # 1 / (n + 1), however it is rounded
-    few = None if promised else few_images(used, pooling, min_area, part)
-    limit, scorer, how = (
-        _of_images(used, rates.image, part, pooling, min_area)
-        if few is None
-        else _of_few_images(used, few, rates.image)
+    if pooling == "several" and not promised and not have_spread(len(used), part):
+        pooling = "max"
+    levels = levels_of(used, pooling, min_area)
+    few = None
+    if curves or not promised:
+        few = few_images(used, levels, pooling, min_area, part)
+    limit, scorer, how = _of_images(
+        levels, None if promised else few, rates.image, part, pooling, min_area
     )
     thresholds = Thresholds(
         limit, conformal(np.concatenate(pixels), rates.pixel), scorer.core(limit)
     )
+    scores = scorer.of_levels(levels)
     names = [each.name for each in (held if overfitting is None else maps)]
-    record |= how | {"pooling": scorer.pooling, "highest": _highest(scorer, used, names)}
+    record |= how | {"pooling": pooling, "highest": _highest(scores, names)}
     record["pixel"] = achieved(pixels, rates.pixel)
-    others = rate_curves(used, unseen, scorer, part, lowest, few) if curves else None
+    others = rate_curves(scores, unseen, scorer, few, lowest) if few and curves else None
     return Calibration(thresholds, scorer, record, others)
 
 
-def _highest(
-    scorer: ImageScorer, used: Sequence[np.ndarray], names: Sequence[str]
-) -> list[dict[str, Any]]:
+def _highest(scores: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
     """The normal images that score highest, by their names."""
-    scores = np.array([scorer(values) for values in used])
     order = np.argsort(-scores, kind="stable")[:_HIGHEST]
-    return [{"image": names[number], "score": float(scores[number])} for number in order]
+    rows = [{"image": names[number], "score": float(scores[number])} for number in order]
+    return [row for row in rows if row["image"]]
 
 
 def _of_images(
-    used: Sequence[np.ndarray], rate: float, part: float, pooling: str, min_area: int
+    levels: np.ndarray,
+    few: FewImages | None,
+    rate: float,
+    part: float,
+    pooling: str,
+    min_area: int,
 ) -> tuple[float, ImageScorer, dict[str, Any]]:
-    """The threshold of whole images, what scores them, and `rule` and `tail` of the record."""
-    scorer = fitted(pooling, min_area, used)
-    scores = np.array([scorer(values) for values in used])
-    limit = conformal(scores, 1 - (1 - rate) ** part)
-    return limit, scorer, {"rule": "conformal", "tail": None}
+    """The threshold of whole images, what scores them, and `rule`, `models` and `tail`.
 
-
-def _of_few_images(
-    used: Sequence[np.ndarray], few: FewImages, rate: float
-) -> tuple[float, ImageScorer, dict[str, Any]]:
-    """The same where they are too few for the rate."""
-    if rate > 0 and few.modelled:
+    Args:
+      levels: of normal images.
+      few: the same, where they are too few for the rate.
+      rate: of false positives.
+      part: of a whole image that each is.
+      pooling, min_area: of scores.
+    """
+    if few is not None and rate > 0 and (models := few.models):
         scorer = few.scorer(rate)
-        how = {"rule": "extrapolated", "tail": few.check()}
+        how = {"rule": EXTRAPOLATED, "models": models, "tail": few.check()}
         return few.threshold(scorer, rate), scorer, how
-    scorer = fitted(few.pooling, few.min_area, used)
-    return max(scorer(values) for values in used), scorer, {"rule": "highest", "tail": None}
+    scorer = fitted(pooling, min_area, levels)
+    scores = scorer.of_levels(levels)
+    rule = CONFORMAL if few is None else HIGHEST
+    limit = conformal(scores, 1 - (1 - rate) ** part) if few is None else float(scores.max())
+    return limit, scorer, {"rule": rule, "models": None, "tail": None}

@@ -14,48 +14,59 @@ import numpy as np
 from scipy import stats
 
 from semad.scoring import tail
-from semad.scoring.image_scores import TOGETHER, ImageScorer, Scales, pooled, usable_scale
+from semad.scoring.image_scores import ImageScorer, Scales, poolings_of
 
 _FEWEST = 3
 """Images that have a spread which says something."""
+_LEAST_SCALE = 1e-6
+"""Of scores; where normal images do not differ."""
+
+BLOCKS, NORMAL = "blocks", "normal"
+"""Models: the tail of blocks' scores, and a normal distribution of images' scores."""
 
 
 class FewImages(NamedTuple):
     """Scores of normal images by one pooling or two, and of their blocks.
 
     Attributes:
-      poolings: of `semad.scoring.image_scores.POOLINGS`, without `several`.
-      levels: scores by each, (images, poolings).
+      pooling: of `semad.scoring.image_scores.POOLINGS`.
+      levels: by `semad.scoring.image_scores.levels_of`, (images, poolings).
       groups: scores of each image's blocks; none where `max` is not among the poolings.
       part: of a whole image that each is.
       min_area: pixels of the smallest defect.
     """
 
-    poolings: tuple[str, ...]
+    pooling: str
     levels: np.ndarray
     groups: list[np.ndarray]
     part: float
     min_area: int
 
     @property
-    def pooling(self) -> str:
-        """Of `semad.scoring.image_scores.POOLINGS`."""
-        return self.poolings[0] if len(self.poolings) == 1 else "several"
-
-    @property
-    def modelled(self) -> bool:
-        """Whether they suffice for a model of every pooling."""
-        return self._have_spread or (self._have_tail and self.pooling == "max")
+    def models(self) -> dict[str, str] | None:
+        """By pooling, `blocks` or `normal`; None where one of them has no model."""
+        have_tail = bool(self.groups) and tail.fit(np.concatenate(self.groups)) is not None
+        models = {
+            how: BLOCKS if how == "max" and have_tail else NORMAL
+            for how in poolings_of(self.pooling)
+        }
+        enough = have_spread(len(self.levels), self.part)
+        return models if enough or NORMAL not in models.values() else None
 
     def limits(self, rate: float) -> np.ndarray:
-        """The level of each pooling, (poolings,); one of them or both are exceeded by `rate`."""
-        share = rate / len(self.poolings)
+        """The level of each pooling, (poolings,).
+
+        A share `rate` of new normal images exceeds one of them or both, at most.
+        """
+        models = self.models
+        assert models is not None  # callers ask first
+        share = rate / len(models)
         return np.array(
             [
                 self._beyond_blocks(share)
-                if how == "max" and self._have_tail
+                if model == BLOCKS
                 else prediction_limit(self.levels[:, number], share)
-                for number, how in enumerate(self.poolings)
+                for number, model in enumerate(models.values())
             ]
         )
 
@@ -64,61 +75,54 @@ class FewImages(NamedTuple):
         per_image = len(blocks) / len(self.groups) / self.part
         return tail.quantile(blocks, 1 - (1 - rate) ** (1 / per_image))
 
-    @property
-    def _have_tail(self) -> bool:
-        """Whether blocks suffice for a model of their tail."""
-        return bool(self.groups) and tail.fit(np.concatenate(self.groups)) is not None
-
-    @property
-    def _have_spread(self) -> bool:
-        """Whether they tell how scores of whole images vary: parts of images would not."""
-        return len(self.levels) >= _FEWEST and self.part == 1
-
     def scorer(self, rate: float) -> ImageScorer:
         """What scores images: of two poolings, so that either has half of the rate.
 
         A deviation of `several` is what it would be if levels were distributed normally about
         their median.
         """
-        if len(self.poolings) == 1:
-            return ImageScorer(self.poolings[0], self.min_area)
+        if len(poolings_of(self.pooling)) == 1:
+            return ImageScorer(self.pooling, self.min_area)
         location = np.median(self.levels, axis=0)
-        scale = (self.limits(rate) - location) / stats.norm.isf(rate / 2)
-        scales = Scales(tuple(location.tolist()), tuple(usable_scale(location, scale).tolist()))
-        return ImageScorer("several", self.min_area, scales)
+        spread = np.maximum(self.limits(rate) - location, _LEAST_SCALE)
+        scale = spread / stats.norm.isf(rate / 2)
+        scales = Scales(tuple(location.tolist()), tuple(scale.tolist()))
+        return ImageScorer(self.pooling, self.min_area, scales)
 
     def threshold(self, scorer: ImageScorer, rate: float) -> float:
-        """The score that a share `rate` of new normal images exceeds."""
-        limits = self.limits(rate)
-        if scorer.scales is None:
-            return float(limits[0])
-        location, scale = (np.array(values) for values in scorer.scales)
-        return float(((limits - location) / scale).max())
+        """The score that a share `rate` of new normal images exceeds.
+
+        It is less than that where `scorer` was made for another rate: then the limits of its two
+        poolings are no longer one score, and the higher counts.
+        """
+        return float(scorer.of_levels(self.limits(rate)[None])[0])
 
     def check(self) -> dict[str, Any] | None:
         """How the tail of blocks holds; see `semad.scoring.tail.check`. None where none is used."""
-        return tail.check(self.groups) if self._have_tail else None
+        uses = BLOCKS in (self.models or {}).values()
+        return tail.check(self.groups) if uses else None
 
 
 def few_images(
-    maps: Sequence[np.ndarray], pooling: str, min_area: int, part: float = 1.0
+    maps: Sequence[np.ndarray], levels: np.ndarray, pooling: str, min_area: int, part: float = 1.0
 ) -> FewImages:
-    """Gathers the scores of normal images.
+    """Normal images, with the scores of their blocks.
 
     Args:
       maps: (H, W) of each.
-      pooling: of `semad.scoring.image_scores.POOLINGS`; `several` becomes `max` where there are too
-        few images for the second.
+      levels: of these, by `semad.scoring.image_scores.levels_of`.
+      pooling: of `semad.scoring.image_scores.POOLINGS`.
       min_area: pixels of the smallest defect.
       part: of a whole image that each is.
     """
-    poolings = TOGETHER if pooling == "several" else (pooling,)
-    levels = np.array([[pooled(values, how, min_area) for how in poolings] for values in maps])
-    groups = [tail.block_scores(values, min_area) for values in maps if "max" in poolings]
-    few = FewImages(poolings, levels, groups, part, min_area)
-    if len(poolings) == 1 or few._have_spread:
-        return few
-    return few._replace(poolings=("max",), levels=levels[:, :1])
+    has_max = "max" in poolings_of(pooling)
+    groups = [tail.block_scores(values, min_area) for values in maps if has_max]
+    return FewImages(pooling, levels, groups, part, min_area)
+
+
+def have_spread(count: int, part: float) -> bool:
+    """Whether so many images tell how scores of whole ones vary: parts of images would not."""
+    return count >= _FEWEST and part == 1
 
 
 def prediction_limit(scores: np.ndarray, rate: float) -> float:

@@ -13,7 +13,7 @@ TOP = 0.03
 POOLINGS = ("max", "top", "mean", "several")
 """How a map becomes an image's score."""
 
-TOGETHER = ("max", "top")
+_TOGETHER = ("max", "top")
 """The poolings of `several`."""
 
 _ABOVE = 0.84
@@ -67,17 +67,18 @@ class ImageScorer(NamedTuple):
     scales: Scales | None = None
 
     def __call__(self, values: np.ndarray) -> float:
-        """The score of an image from its map (H, W).
+        """The score of an image from its map (H, W); see `of_levels`."""
+        return float(self.of_levels(levels_of([values], self.pooling, self.min_area))[0])
+
+    def of_levels(self, levels: np.ndarray) -> np.ndarray:
+        """Scores (images,) from what `levels_of` gives (images, poolings).
 
         `several` is the highest of its poolings, each in deviations above normal images' median.
         """
         if self.scales is None:
-            return pooled(values, self.pooling, self.min_area)
-        levels = [pooled(values, how, self.min_area) for how in TOGETHER]
-        return max(
-            (level - location) / scale
-            for level, location, scale in zip(levels, *self.scales, strict=True)
-        )
+            return levels[:, 0]
+        location, scale = (np.array(values) for values in self.scales)
+        return ((levels - location) / scale).max(axis=1)
 
     def core(self, limit: float) -> float | None:
         """The level of `max` at which an image's score is `limit`; None if none is."""
@@ -86,27 +87,31 @@ class ImageScorer(NamedTuple):
         return limit if self.pooling == "max" else None
 
 
-def fitted(pooling: str, min_area: int, normal: Sequence[np.ndarray]) -> ImageScorer:
+def poolings_of(pooling: str) -> tuple[str, ...]:
+    """Those of which a pooling consists: two of `several`, else itself."""
+    return _TOGETHER if pooling == "several" else (pooling,)
+
+
+def levels_of(maps: Sequence[np.ndarray], pooling: str, min_area: int) -> np.ndarray:
+    """Maps (H, W), each by all that a pooling consists of: (images, poolings)."""
+    poolings = poolings_of(pooling)
+    return np.array([[pooled(values, how, min_area) for how in poolings] for values in maps])
+
+
+def fitted(pooling: str, min_area: int, levels: np.ndarray) -> ImageScorer:
     """A scorer of images, with what it needs to know of normal ones.
 
     Args:
       pooling: of `POOLINGS`.
       min_area: of `max`, in pixels.
-      normal: maps (H, W) of normal images.
+      levels: of normal images, by `levels_of`, (images, poolings).
     """
-    if pooling != "several":
-        return ImageScorer(pooling, min_area)
-    levels = np.array([[pooled(values, how, min_area) for how in TOGETHER] for values in normal])
-    return ImageScorer(pooling, min_area, scales_of(levels))
+    return ImageScorer(pooling, min_area, scales_of(levels) if pooling == "several" else None)
 
 
 def scales_of(levels: np.ndarray) -> Scales:
     """The scales of poolings, from the levels of normal images by each, (images, poolings)."""
     location = np.median(levels, axis=0)
     scale = np.quantile(levels, _ABOVE, axis=0) - location
-    return Scales(tuple(location.tolist()), tuple(usable_scale(location, scale).tolist()))
-
-
-def usable_scale(location: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Scales to divide by, (poolings,); where normal images do not differ, something above 0."""
-    return np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))
+    usable = np.where(scale > 0, scale, np.maximum(np.abs(location), 1e-6))
+    return Scales(tuple(location.tolist()), tuple(usable.tolist()))

@@ -30,12 +30,12 @@ class NormalMap(NamedTuple):
     Attributes:
       values: floats (H, W).
       seen: how many rows, from the top, training saw.
-      name: of the image.
+      name: of the image; empty where it is not known.
     """
 
     values: np.ndarray
     seen: int
-    name: str = ""
+    name: str
 
 
 class Overfitting(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semad.scoring.extrapolation import FewImages, few_images
+from semad.scoring.extrapolation import FewImages
 from semad.scoring.image_scores import ImageScorer
 from semad.scoring.thresholds import conformal, conformal_rank
 
@@ -47,45 +47,31 @@ class RateCurves(NamedTuple):
 
 
 def rate_curves(
-    maps: Sequence[np.ndarray],
+    scores: np.ndarray,
     unseen: Sequence[np.ndarray],
     scorer: ImageScorer,
-    part: float,
+    few: FewImages,
     lowest: float,
-    few: FewImages | None = None,
 ) -> RateCurves:
     """The curves of normal images.
 
     Args:
-      maps: (H, W) of each, that thresholds of images come from.
+      scores: of each, that thresholds of images come from.
       unseen: maps, or parts of them, that thresholds of pixels come from.
       scorer: of images.
-      part: of a whole image that each is.
+      few: the images, to extrapolate from.
       lowest: rate of whole images that so many can promise.
-      few: what the threshold in use is extrapolated from, if it is.
     """
-    scores = np.array([scorer(values) for values in maps])
     kept = [rate for rate in IMAGE_RATES if rate >= lowest]
     settings = [
-        Setting(conformal(scores, 1 - (1 - rate) ** part), rate, CONFORMAL) for rate in kept
+        Setting(conformal(scores, 1 - (1 - rate) ** few.part), rate, CONFORMAL) for rate in kept
     ]
     lower = [rate for rate in IMAGE_RATES if rate < lowest]
-    if few is None and scorer.pooling == "max":
-        few = few_images(maps, "max", scorer.min_area, part)
-    settings += _extrapolated(few, scorer, lower) or _beyond(scores)
+    if few.models:
+        settings += [Setting(few.threshold(scorer, rate), rate, EXTRAPOLATED) for rate in lower]
+    else:
+        settings += _beyond(scores)
     return RateCurves(_rising(settings), _of_pixels(unseen))
-
-
-def _extrapolated(
-    few: FewImages | None, scorer: ImageScorer, rates: Sequence[float]
-) -> list[Setting]:
-    """Nothing where few images tell nothing, or where there are many and a rate is promised.
-
-    By the pooling `max` alone many images say more: their blocks are many as well.
-    """
-    if few is None or not few.modelled:
-        return []
-    return [Setting(few.threshold(scorer, rate), rate, EXTRAPOLATED) for rate in rates]
 
 
 def _beyond(scores: np.ndarray) -> list[Setting]:

@@ -8,7 +8,7 @@ from sklearn import metrics
 from tqdm import tqdm
 
 from semad.metrics.ranking import auroc_error
-from semad.scoring.image_scores import POOLINGS, fitted
+from semad.scoring.image_scores import POOLINGS, fitted, levels_of
 from semad.scoring.kept_maps import Mapper, map_and_keep
 from semad.scoring.maps import Maps, smooth
 from semad.scoring.regions import connected_to
@@ -201,8 +201,8 @@ def rank_poolings(
     labels = np.arange(len(planted) + len(clean)) < len(planted)
     aurocs = {}
     for how in POOLINGS:
-        scorer = fitted(how, min_area, clean)
-        scores = [scorer(values) for values in (*planted, *clean)]
+        levels = levels_of([*planted, *clean], how, min_area)
+        scores = fitted(how, min_area, levels[~labels]).of_levels(levels)
         aurocs[how] = float(metrics.roc_auc_score(labels, scores))
     best = max(POOLINGS, key=lambda how: aurocs[how])
     # Of a perfect ranking the formula says 0: a single wrong pair of two is then counted.

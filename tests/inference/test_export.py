@@ -21,7 +21,7 @@ from semad.inference import score
 from semad.inference.export import _tiling, export
 from semad.run.system import build
 from semad.scoring.batched import make_scorer
-from semad.scoring.image_scores import fitted
+from semad.scoring.image_scores import fitted, levels_of
 from semad.scoring.items import cut_items
 from semad.scoring.regions import area_level
 from semad.scoring.thresholds import conformal
@@ -201,7 +201,7 @@ def test_the_scores_of_images_are_those_of_semad(area):
         area_level(values, area) for values in maps
     ]
     for pooling in ("max", "top", "mean", "several"):
-        scorer = fitted(pooling, area, maps)
+        scorer = fitted(pooling, area, levels_of(maps, pooling, area))
         model = {"image": json.loads(json.dumps(scorer._asdict()))}
         assert (scorer.scales is None) == (pooling != "several")
         assert [score.image_score(values, model) for values in maps] == [

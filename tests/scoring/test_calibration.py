@@ -10,7 +10,7 @@ from semad.scoring.thresholds import Rates, Thresholds
 
 
 def held_out(maps):
-    return [NormalMap(values, 0) for values in maps]
+    return [NormalMap(values, 0, "") for values in maps]
 
 
 def test_calibration_of_images():
@@ -42,7 +42,8 @@ def test_the_record_of_a_calibration():
         "rule": "conformal",
         "tail": None,
         "pooling": "mean",
-        "highest": [{"image": "", "score": level} for level in (2.0, 1.0, 0.0)],
+        "models": None,
+        "highest": [],
         "pixel": {"achieved": pytest.approx(1 / 3), "interval": [0.0, 1.0]},
     }
 
@@ -66,7 +67,7 @@ def test_what_training_saw_joins_as_if_it_had_not_been_seen(lower):
     draw = np.random.default_rng(0)
     maps = draw.normal(size=(8, 64, 64))
     maps[:, :32] -= lower
-    halves = [NormalMap(values, 32) for values in maps]
+    halves = [NormalMap(values, 32, "") for values in maps]
     made = calibrate(halves, Rates(0.2, 0.05), "max", 1, part=0.5)
     overfitting = measure(halves, 1)
     assert made.record["seen"] == overfitting._asdict()

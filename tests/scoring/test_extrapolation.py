@@ -6,7 +6,7 @@ from scipy import stats
 
 from semad.scoring import tail
 from semad.scoring.calibration import calibrate
-from semad.scoring.extrapolation import few_images, prediction_limit
+from semad.scoring.extrapolation import FewImages, few_images, prediction_limit
 from semad.scoring.image_scores import top_mean
 from semad.scoring.overfitting import NormalMap
 from semad.scoring.rate_curves import Setting
@@ -16,7 +16,7 @@ RATES = Rates(0.05, 0.05)
 
 
 def held_out(maps):
-    return [NormalMap(values, 0) for values in maps]
+    return [NormalMap(values, 0, "") for values in maps]
 
 
 def exponential(count: int) -> np.ndarray:
@@ -74,11 +74,12 @@ def test_what_cannot_be_extrapolated_is_the_highest_score():
 
 
 def test_parts_of_images_do_not_tell_how_whole_ones_vary():
-    few = few_images(exponential(6), "several", 1, part=0.5)
-    assert few.pooling == "max"
-    assert few.limits(0.05) == level_beyond_blocks(exponential(6), 1 - 0.95**0.5)
-    assert few_images(exponential(2), "several", 1).pooling == "max"
-    assert not few_images(exponential(6), "mean", 1, part=0.5).modelled
+    maps = exponential(6)
+    made = calibrate(held_out(maps), RATES, "several", 1, part=0.5)
+    assert (made.record["pooling"], made.record["models"]) == ("max", {"max": "blocks"})
+    assert made.thresholds.image == level_beyond_blocks(maps, 1 - 0.95**0.5)
+    assert calibrate(held_out(maps[:2]), RATES, "several", 1).record["pooling"] == "max"
+    assert few_images(maps, maps.mean(axis=(1, 2))[:, None], "mean", 1, part=0.5).models is None
 
 
 def test_equal_images_have_a_threshold():
@@ -86,6 +87,11 @@ def test_equal_images_have_a_threshold():
     made = calibrate(maps, RATES, "several", 1)
     assert made.scorer(np.full((4, 4), 2.0)) == made.thresholds.image == 0
     assert made.scorer(np.full((4, 4), 2.5)) > 0
+    # Where only the means are equal, any other mean is above the threshold.
+    tops = np.array([[1.0, 10.0], [2.0, 10.0], [3.0, 10.0]])
+    few = FewImages("several", tops, [], 1.0, 1)
+    scorer = few.scorer(0.05)
+    assert scorer.of_levels(np.array([[2.0, 10.001]])) > few.threshold(scorer, 0.05)
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.01])
@@ -94,8 +100,10 @@ def test_curves_have_the_extrapolated_threshold(rate):
     setting = next(s for s in made.curves.image if s.rate == rate)
     assert setting == Setting(pytest.approx(made.thresholds.image), rate, "extrapolated")
     assert [s.rule for s in made.curves.image].count("extrapolated") > 5
-    many = calibrate(held_out(exponential(25)), RATES, "several", 1, curves=True).curves.image
-    assert "extrapolated" not in {setting.rule for setting in many}
+    # The rate in use does not matter to what the curve says of others.
+    other = calibrate(held_out(exponential(6)), Rates(0.2, 0.05), "max", 1, curves=True)
+    same = calibrate(held_out(exponential(6)), Rates(rate, 0.05), "max", 1, curves=True)
+    assert other.curves.image == same.curves.image
 
 
 @pytest.mark.parametrize("count", [3, 5, 12])

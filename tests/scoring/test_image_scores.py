@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from semad.scoring.image_scores import POOLINGS, ImageScorer, Scales, fitted, pooled, top_mean
+from semad.scoring.image_scores import (
+    POOLINGS,
+    ImageScorer,
+    Scales,
+    fitted,
+    levels_of,
+    pooled,
+    top_mean,
+)
 
 RNG = np.random.default_rng(3)
 
@@ -33,18 +41,21 @@ def test_several_is_the_more_unusual_of_two():
 
 def test_what_is_fitted_to_normal_images():
     maps = [np.full((10, 10), float(level)) for level in range(101)]
-    scorer = fitted("several", 1, maps)
+    levels = levels_of(maps, "several", 1)
+    np.testing.assert_array_equal(levels, np.arange(101.0)[:, None].repeat(2, axis=1))
+    scorer = fitted("several", 1, levels)
     assert scorer.scales == Scales((50.0, 50.0), (34.0, 34.0))
-    assert fitted("max", 4, maps) == ImageScorer("max", 4)
-    assert fitted("several", 1, maps[:1]).scales.scale == (1e-6, 1e-6)  # of one image: no spread
-    assert fitted("several", 1, maps[7:8]).scales.scale == (7.0, 7.0)
+    assert scorer.of_levels(levels)[[0, 84]].tolist() == [-50 / 34, 1] == [*map(scorer, maps[::84])]
+    assert fitted("max", 4, levels) == ImageScorer("max", 4)
+    assert fitted("several", 1, levels[:1]).scales.scale == (1e-6, 1e-6)  # of one image: no spread
+    assert fitted("several", 1, levels[7:8]).scales.scale == (7.0, 7.0)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_where_a_score_has_a_level_of_the_map(pooling):
     """`core` is the level of `max` that alone makes a score of `limit`."""
     maps = [RNG.normal(size=(12, 12)) for _ in range(20)]
-    scorer = fitted(pooling, 3, maps)
+    scorer = fitted(pooling, 3, levels_of(maps, pooling, 3))
     core = scorer.core(1.0)
     assert (core is None) == (pooling in ("top", "mean"))
     if core is not None:

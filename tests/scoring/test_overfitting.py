@@ -9,7 +9,7 @@ from semad.scoring.thresholds import Rates
 
 
 def pixels(levels, seen):
-    return [NormalMap(np.full((1, 1), float(level)), int(seen)) for level in levels]
+    return [NormalMap(np.full((1, 1), float(level)), int(seen), "") for level in levels]
 
 
 def test_a_shift_by_hand():
@@ -44,14 +44,14 @@ def test_a_ratio_by_hand():
 
 
 def test_only_what_training_saw_is_raised_and_nothing_is_lowered():
-    normal = NormalMap(np.array([[0.0, 1.0, 3.0], [0.0, 1.0, 3.0]]), 1)
+    normal = NormalMap(np.array([[0.0, 1.0, 3.0], [0.0, 1.0, 3.0]]), 1, "")
     raised = as_if_unseen(normal, Overfitting(0.9, 0.01, 0.5, 2.0, 1.0))
     np.testing.assert_array_equal(raised, [[0.5, 1.5, 5.5], [0.0, 1.0, 3.0]])
     np.testing.assert_array_equal(normal.values[0], [0.0, 1.0, 3.0])  # which stays as it was
 
 
 def test_too_little_on_a_side_says_nothing():
-    maps = [NormalMap(np.zeros((64, 64)), 32)] * 2
+    maps = [NormalMap(np.zeros((64, 64)), 32, "")] * 2
     assert measure(maps, 1) is None
     assert measure(pixels(range(9), False), 1) is None
 
@@ -61,7 +61,7 @@ def test_parts_of_different_sizes_are_compared_by_blocks_of_one_size():
     draw = np.random.default_rng(3)
     shifts = []
     for _ in range(6):
-        maps = [NormalMap(draw.normal(size=(160, 128)), 96) for _ in range(20)]
+        maps = [NormalMap(draw.normal(size=(160, 128)), 96, "") for _ in range(20)]
         shifts.append(measure(maps, 1).shift)
     # Taken above 0 alone, they are 0 in half of all draws but for chance.
     assert np.mean(shifts) < 0.05
@@ -86,7 +86,7 @@ def test_the_rate_on_draws(name, shift, scale, low, high, uncorrected):
         middle = np.median(levels)
         levels[:48] = (levels[:48] - middle) * scale + middle - shift
         maps = [*pixels(levels[:48], True), *pixels(levels[48:60], False)]
-        unseen = [NormalMap(each.values, 0) for each in maps]
+        unseen = [NormalMap(each.values, 0, "") for each in maps]
         for rates, those in ((above, maps), (taken_as_unseen, unseen)):
             made = calibrate(those, Rates(0.05, 0.05), "max", 1)
             assert (made.record["images"], made.record["rule"]) == (60, "conformal")
