@@ -113,6 +113,14 @@ class DataSettings(Section):
         high=1,
         older=0.0,
     )
+    pyramid: int = knob(
+        1,
+        "micrographs: levels of the image pyramid that are trained on and mapped; 1: images as "
+        "they are, 2: also at half of their size, where a patch sees more of them",
+        low=1,
+        high=4,
+        older=1,
+    )
     holdout: float = knob(
         0.2,
         "share of the normal data kept from training, for thresholds and validation",

@@ -174,6 +174,7 @@ def _describe(detector: Detector, tiling: MapTiling) -> dict[str, Any]:
         "map": {
             "stride": tiling.stride,
             "alternate": tiling.alternate,
+            "levels": tiling.levels,  # of the image's pyramid
             "smoothing": settings.score.smoothing,
         },
         "image": detector.scorer_._asdict(),

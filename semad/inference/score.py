@@ -37,21 +37,48 @@ def load(folder: Path) -> tuple[dict[str, Any], Patches]:
 
 
 def anomaly_map(image: np.ndarray, model: dict[str, Any], patches: Patches) -> np.ndarray:
-    """Means over overlapping patches, weighted by Hann's window, then smoothed: (H, W).
-
-    With `alternate` every patch is mirrored before it is scored, its map after that: by turns.
+    """The mean over the levels of the image's pyramid, then smoothed: (H, W).
 
     Args:
       image: (H, W) or (H, W, C) with the C of model.json; uint8 or uint16.
       model, patches: of `load`.
     """
-    size, stride, count = model["patch_size"], model["map"]["stride"], model["patches"]
+    size = model["patch_size"]
     image = image.reshape(*image.shape[:2], -1)
     if model["items"] and max(image.shape[:2]) <= size:
         lacking = [size - length for length in image.shape[:2]]
         image = np.pad(image, [*((n // 2, n - n // 2) for n in lacking), (0, 0)])
     if image.shape[2] != model["channels"] or min(image.shape[:2]) < size:
         raise SystemExit(f"images must have {model['channels']} channels and {size} pixels a side")
+    height, width = image.shape[:2]
+    levels = model["map"]["levels"]
+    values = np.zeros((height, width), np.float32)
+    for level in range(levels):
+        lacking = [(0, max(0, size - length)) for length in image.shape[:2]]
+        padded = np.pad(image, (*lacking, (0, 0)), mode="symmetric")
+        part = blended(padded, model, patches)[: image.shape[0], : image.shape[1]]
+        if level:
+            part = ndimage.zoom(part, 2**level, order=1, mode="nearest", grid_mode=True)
+        values += part[:height, :width] / levels
+        image = halved(image)
+    return ndimage.gaussian_filter(values, model["map"]["smoothing"], mode="reflect")
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """Means of blocks of 2×2 pixels: (⌈H/2⌉, ⌈W/2⌉, C)."""
+    odd = [(0, length % 2) for length in image.shape[:2]]
+    even = np.pad(image, (*odd, (0, 0)), mode="edge").astype(np.float32)
+    rows, columns = (length // 2 for length in even.shape[:2])
+    blocks = even.reshape(rows, 2, columns, 2, -1)
+    return np.rint(blocks.mean(axis=(1, 3))).astype(image.dtype)
+
+
+def blended(image: np.ndarray, model: dict[str, Any], patches: Patches) -> np.ndarray:
+    """Means over overlapping patches of an image (H, W, C), weighted by Hann's window: (H, W).
+
+    With `alternate` every patch is mirrored before it is scored, its map after that: by turns.
+    """
+    size, stride, count = model["patch_size"], model["map"]["stride"], model["patches"]
     starts = [
         sorted({*range(0, length - size + 1, stride), length - size}) for length in image.shape[:2]
     ]
@@ -75,7 +102,7 @@ def anomaly_map(image: np.ndarray, model: dict[str, Any], patches: Patches) -> n
         for (top, left, (down, right)), value in zip(part, values, strict=False):
             sums[top : top + size, left : left + size] += value[::down, ::right] * weight
             weights[top : top + size, left : left + size] += weight
-    return ndimage.gaussian_filter(sums / weights, model["map"]["smoothing"], mode="reflect")
+    return sums / weights
 
 
 def area_level(values: np.ndarray, area: int) -> float:

@@ -15,6 +15,7 @@ from semad.errors import UserError
 from semad.run.state import phase_bounds
 from semad.run.system import System, build
 from semad.types import AnnotatedPatches, Method, Phase
+from semad.utils.pyramid import pyramid
 
 
 class Run(NamedTuple):
@@ -97,6 +98,12 @@ def prepare(
         raise UserError(
             f"{source.name}: no training images; put normal ones into {data.dir}/train/good"
         )
+    if data.pyramid > 1 and not source.micrographs:
+        raise UserError(
+            f"config.data.pyramid is {data.pyramid}, and the images of {source.name} are items of "
+            "a patch each, which have no smaller patches; set --config.data.pyramid=1"
+        )
+    train = [level for image in train for level in pyramid(image, data.pyramid, data.patch_size)]
     sampling = PatchSampling(
         patch_size=data.patch_size,
         crops_per_image=_crops_per_image(data, len(train)) if source.micrographs else 1,

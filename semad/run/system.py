@@ -106,7 +106,10 @@ def scoring_plan(settings: Settings, method: Method) -> ScoringPlan:
     alternate = score.flips == "alternate"
     alone = method.searches or jax.local_device_count() > 1  # takes all cores by itself
     at_once = 1 if alone else plan.calls_at_once
-    tiling = MapTiling(settings.data.patch_size, score.stride, chunk, window, alternate, at_once)
+    data = settings.data
+    tiling = MapTiling(
+        data.patch_size, score.stride, chunk, window, alternate, at_once, data.pyramid
+    )
     return ScoringPlan(method.aliases.get(name, name), chunk, tiling)
 
 

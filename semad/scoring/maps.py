@@ -4,7 +4,8 @@ A patch has a value per pixel for the residual scores (`l1`, `l2`, `ssim`), and 
 its pixels for others. A pixel's score is the mean over the patches that cover it,
 weighted by a window that falls off smoothly towards a patch's borders, where reconstructions are
 worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
-Convolutional systems score large windows in place of patches, each in one pass.
+Convolutional systems score large windows in place of patches, each in one pass. Where the levels of
+an image's pyramid are mapped, the map is the mean over them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +19,7 @@ from semad.scoring.batched import PatchScores, Scorer, ScoringStates, cut
 from semad.scoring.chunks import score_chunks
 from semad.scoring.tiling import MapTiling, Patches, lay, mirror, window
 from semad.utils.eta import BAR_DELAY
+from semad.utils.pyramid import enlarge, pyramid
 
 QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
 
@@ -48,9 +50,15 @@ def anomaly_maps(
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    fitted = tiling.fit(*image.shape[:2])
-    maps = _blend(scorer, member, lay(image, fitted), fitted, names)
+    maps: Maps = {}
+    for level, reduced in enumerate(pyramid(image, tiling.levels, tiling.patch_size)):
+        fitted = tiling.fit(*reduced.shape[:2])
+        for name, values in _blend(scorer, member, lay(reduced, fitted), fitted, names).items():
+            large = enlarge(values, level, image.shape[:2])
+            maps[name] = np.add(maps[name], large, out=maps[name]) if level else large
     for values in maps.values():
+        if tiling.levels > 1:
+            values /= tiling.levels
         smooth(values, smoothing, out=values)
     return maps
 
@@ -132,7 +140,7 @@ def map_images(
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
     size = tiling.patch_size
-    if not all(image.shape[:2] == (size, size) for image in images):
+    if tiling.levels > 1 or not all(image.shape[:2] == (size, size) for image in images):
         for image in images:
             yield anomaly_maps(scorer, member, image, tiling, smoothing=smoothing, names=names)
         return

@@ -38,6 +38,7 @@ class MapTiling(NamedTuple):
         neighbours differently, so that a pixel is seen in all four mirror images for the work of
         one, where patches overlap.
       calls_at_once: how many calls run at the same time.
+      levels: of the image's pyramid that are mapped; a map is the mean over them.
     """
 
     patch_size: int
@@ -46,6 +47,7 @@ class MapTiling(NamedTuple):
     window: int = 0
     alternate: bool = False
     calls_at_once: int = 1
+    levels: int = 1
 
     def fit(self, height: int, width: int) -> "MapTiling":
         """The same for an image of this size: patches, or windows as patches."""

@@ -178,6 +178,7 @@ def test_what_leaves_an_older_run_what_it_was():
     added = {
         "data.crops": 0,
         "data.borders": 0.0,
+        "data.pyramid": 1,
         "data.bit_depth": 16,
         "data.pages": "single",
         "data.follow_links": False,

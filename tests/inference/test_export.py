@@ -139,6 +139,18 @@ def check_command(folder, maps, image, expected, verdict):
         np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_levels_of_a_pyramid_are_mapped_alike(tmp_path, fibres):
+    config = tiny.config("autoencoder", data__pyramid=2, select="none")
+    detector = semad.Detector(config).fit([image[:70, :61] for image in fibres.train])
+    export(detector, tmp_path / "a", "onnx")
+    model, patches = score.load(tmp_path / "a")
+    assert model["map"]["levels"] == 2
+    for image in (fibres.test[0], fibres.test[1][:37, :30]):  # its half is smaller than a patch
+        expected = detector.anomaly_map(image)
+        found = score.anomaly_map(image, model, patches)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_small_items_are_padded_as_training_images_were(tmp_path):
     """And an export never overwrites what is there."""
     draw = np.random.default_rng(0)

@@ -12,8 +12,9 @@ import pytest
 from semad.errors import UserError
 from semad.run.state import init_population, member
 from semad.scoring.batched import PatchScores, ScoringState, make_scorer
-from semad.scoring.maps import anomaly_maps, pool, smooth
+from semad.scoring.maps import anomaly_maps, map_images, pool, smooth
 from semad.scoring.tiling import MapTiling, positions, window
+from semad.utils.pyramid import enlarge, pyramid
 from tests import tiny
 
 RNG = np.random.default_rng(0)
@@ -47,6 +48,21 @@ def test_a_score_per_pixel_comes_back_at_every_pixel(shape, stride):
     assert found.shape == shape
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, image[..., 0], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (64, 48), (17, 90)])
+def test_a_map_is_the_mean_over_the_levels_of_a_pyramid(shape):
+    """Each mapped by itself; a level smaller than a patch is mirrored."""
+    image = draw(*shape)
+    tiling = MapTiling(16, 6, 7, alternate=True)
+    found = anomaly_maps(scorer, None, image, tiling._replace(levels=2), smoothing=1.5)
+    parts = [anomaly_maps(scorer, None, level, tiling) for level in pyramid(image, 2, 16)]
+    for name, values in found.items():
+        half = enlarge(parts[1][name], 1, shape)
+        expected = smooth((parts[0][name] + half) / 2, 1.5)
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)
+    both = list(map_images(scorer, None, [image[:16, :16]] * 2, tiling._replace(levels=2)))
+    assert [maps["pixel"].shape for maps in both] == [(16, 16)] * 2
 
 
 def test_a_constant_image_has_no_seams():
