@@ -105,7 +105,8 @@ def learned_baselines(run: Run) -> list[ComparedSystem]:
 
 def _of_maps(run: Run, scorer: Scorer) -> list[ComparedSystem]:
     config, settings = run.settings, run.settings.score
-    tiling = run.system.scoring.tiling._replace(window=0)  # they know patches of one size alone
+    # They know patches of one size alone, of images as they are.
+    tiling = run.system.scoring.tiling._replace(window=0, levels=1)
     images, masks, _ = choose_images(run)
 
     def mapper(images: Sequence[np.ndarray]) -> Iterator[Maps]:

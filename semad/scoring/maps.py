@@ -45,7 +45,7 @@ def anomaly_maps(
       tiling: how patches or windows cover it.
       smoothing: σ in pixels of a Gaussian filter over each map; 0 is none.
       names: of the scores whose maps are wanted; none for all. A map takes 4 bytes per pixel,
-        and hardly more while it is made.
+        and hardly more while it is made, but twice as much with a pyramid.
 
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
