@@ -8,14 +8,13 @@ compares the poolings `max` and `several`, as `semad.scoring.extrapolation` extr
 the highest score of the images drawn. The table is in docs/results/maps.md.
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from paths import RESULTS
+from rows import write_rows
 from verdicts import TITLES
 
 from semad.commandline import one_line_errors
@@ -26,8 +25,6 @@ from semad.reports.tables import markdown_line
 from semad.run.prepare import prepare
 from semad.scoring.extrapolation import FewImages, few_images
 from semad.scoring.image_scores import levels_of
-from semad.utils.files import write_text
-from semad.utils.versions import versions
 
 COUNTS = (3, 5, 8, 12, 18)
 RATE = 0.05
@@ -97,16 +94,6 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Writes the shares of all workdirs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workdirs", type=Path, nargs="+")
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    content = {"versions": versions(), "runs": [rates_of(path) for path in arguments.workdirs]}
-    write_text(arguments.output, json.dumps(content, indent=1) + "\n")
-
-
 if __name__ == "__main__":
     with one_line_errors():
-        sys.exit(main())
+        write_rows(__doc__, rates_of)

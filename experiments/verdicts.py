@@ -7,21 +7,18 @@ Reads `evaluation/pixel` of each run, the first member's pixels; the table is in
 docs/results/maps.md.
 """
 
-import argparse
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from paths import RESULTS
+from rows import write_rows
 
 from semad.commandline import one_line_errors
 from semad.evaluation.compared import read_metrics
 from semad.metrics import pixels
 from semad.reports.tables import markdown_line
-from semad.utils.files import write_text
-from semad.utils.versions import versions
 
 _SPLICES = ("varied", "cracks")
 _HEAD = ("data", "borders", *_SPLICES, "planted defects: AP", "pixels: AUROC, AP")
@@ -95,16 +92,6 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Writes the counts of all workdirs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workdirs", type=Path, nargs="+")
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    content = {"versions": versions(), "runs": [verdicts(path) for path in arguments.workdirs]}
-    write_text(arguments.output, json.dumps(content, indent=1) + "\n")
-
-
 if __name__ == "__main__":
     with one_line_errors():
-        sys.exit(main())
+        write_rows(__doc__, verdicts)
