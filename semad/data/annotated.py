@@ -13,6 +13,7 @@ from semad.data.images import same_depth
 from semad.data.patches import PatchSampling, flip
 from semad.types import AnnotatedPatches
 from semad.utils.arrays import read_arrays, write_arrays
+from semad.utils.pyramid import pyramid
 from semad.utils.rng import Stream, stream
 
 FILE = "annotated.npz"
@@ -38,7 +39,9 @@ class AnnotatedImage(NamedTuple):
     normal: np.ndarray
 
 
-def cut(images: Sequence[AnnotatedImage], patch_size: int, seed: int) -> AnnotatedPatches:
+def cut(
+    images: Sequence[AnnotatedImage], patch_size: int, seed: int, levels: int = 1
+) -> AnnotatedPatches:
     """Patches around random points of every outline: integers, masks of 0 and 1.
 
     Small and large outlines have patches of about the same number, so that no single large defect
@@ -48,17 +51,21 @@ def cut(images: Sequence[AnnotatedImage], patch_size: int, seed: int) -> Annotat
       images: each at least one patch in size, with one outline or more in all.
       patch_size: in pixels.
       seed: of the points.
+      levels: of the image pyramid, `config.data.pyramid`.
     """
     rng = np.random.default_rng(seed)
     pixels = same_depth([annotated.image for annotated in images])
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for annotated, image in zip(images, pixels, strict=True):
+    alike = [image._replace(image=same) for image, same in zip(images, pixels, strict=True)]
+    for annotated in (level for each in alike for level in _levels(each, levels, patch_size)):
         for mask in (annotated.defects, annotated.normal):
             labels, count = ndimage.label(mask, np.ones((3, 3), bool))
             for number in range(1, count + 1):
                 for top, left in _corners(labels == number, patch_size, rng):
                     place = slice(top, top + patch_size), slice(left, left + patch_size)
-                    parts.append((image[place], annotated.defects[place], annotated.normal[place]))
+                    parts.append(
+                        (annotated.image[place], annotated.defects[place], annotated.normal[place])
+                    )
     stacked = (np.stack(part) for part in zip(*parts, strict=True))
     patches, defects, normal = stacked
     return AnnotatedPatches(
@@ -66,6 +73,16 @@ def cut(images: Sequence[AnnotatedImage], patch_size: int, seed: int) -> Annotat
         jnp.asarray(defects.astype(patches.dtype)),
         jnp.asarray(normal.astype(patches.dtype)),
     )
+
+
+def _levels(annotated: AnnotatedImage, levels: int, patch_size: int) -> list[AnnotatedImage]:
+    """The levels of its pyramid; a reduced pixel is outlined if one of its four is."""
+    masks = ((mask[..., None] * np.uint8(255)) for mask in (annotated.defects, annotated.normal))
+    planes = [pyramid(array, levels, patch_size) for array in (annotated.image, *masks)]
+    return [
+        AnnotatedImage(annotated.name, image, defects[..., 0] > 0, normal[..., 0] > 0)
+        for image, defects, normal in zip(*planes, strict=True)
+    ]
 
 
 def _corners(region: np.ndarray, patch_size: int, rng: np.random.Generator) -> list[list[int]]:

@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 PLATFORMS = ("cpu", "cuda")
 ABOUT = "model.json"
 SCRIPT = "score.py"
+_LAST_LEVEL = " at the last level of its pyramid"
 _PROMISE = (
     "by jaxlib {jaxlib}, and as jax.export promises by each built up to 6 months after it or up to "
     "3 weeks before it; count from that release, not from the export"
@@ -107,18 +108,20 @@ def _tiling(detector: Detector) -> MapTiling:
     """Patches, or windows as patches, of one size for all images, and how many a call takes.
 
     Detectors map small images by windows of another size; the artefact knows a single one: that of
-    the smallest training image.
+    the smallest training image, or of the last level of its pyramid.
     """
     score, asked = detector.settings_.score, detector.system_.scoring.tiling
     searches = detector.method_.searches
     usual = backend.plan().latents_together if searches else backend.CPU.score_chunk
-    sides = np.array([image.shape[:2] for image in detector.normal_.images])
-    tiling = asked._replace(chunk=score.chunk or usual).fit(*map(int, sides.min(axis=0)))
+    sides = np.array([image.shape[:2] for image in detector.normal_.images]).min(axis=0)
+    least = np.maximum(asked.patch_size, -(-sides // 2 ** (asked.levels - 1)))
+    tiling = asked._replace(chunk=score.chunk or usual).fit(*map(int, least))
     if tiling.patch_size < asked.window // CELL * CELL:
         _log.warning(
-            "the export maps by windows of %d pixels, which fit into the smallest training image, "
-            "not of %d; larger images are mapped as with --config.score.window=%d",
-            *(tiling.patch_size, asked.window, tiling.patch_size),
+            "the export maps by windows of %d pixels, which fit into the smallest training "
+            "image%s, not of %d; larger images are mapped as with --config.score.window=%d",
+            *(tiling.patch_size, _LAST_LEVEL if asked.levels > 1 else ""),
+            *(asked.window, tiling.patch_size),
         )
     return tiling
 

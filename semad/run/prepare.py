@@ -24,7 +24,7 @@ class Run(NamedTuple):
     Attributes:
       system: settings, method, members.
       source: images, each at least one patch in size.
-      train: normal images to train on, on the device.
+      train: normal images to train on, all levels of their pyramids, on the device.
       normal: normal images, or evenly spread ones of many, for thresholds and validation.
       sampling: how training patches are drawn.
       annotated: patches of annotated images, of a run that is taught.
@@ -98,12 +98,7 @@ def prepare(
         raise UserError(
             f"{source.name}: no training images; put normal ones into {data.dir}/train/good"
         )
-    if data.pyramid > 1 and not source.micrographs:
-        raise UserError(
-            f"config.data.pyramid is {data.pyramid}, and the images of {source.name} are items of "
-            "a patch each, which have no smaller patches; set --config.data.pyramid=1"
-        )
-    train = [level for image in train for level in pyramid(image, data.pyramid, data.patch_size)]
+    train = _levels(source, train, data)
     sampling = PatchSampling(
         patch_size=data.patch_size,
         crops_per_image=_crops_per_image(data, len(train)) if source.micrographs else 1,
@@ -117,6 +112,16 @@ def prepare(
             "without mirror images (config.data.flips); set --config.score.flips=none"
         )
     return Run(system, source, patches.stack(train), normal, sampling)
+
+
+def _levels(source: Source, train: list[np.ndarray], data: DataSettings) -> list[np.ndarray]:
+    """All levels of the pyramids of training images (H, W, C)."""
+    if data.pyramid > 1 and not source.micrographs:
+        raise UserError(
+            f"config.data.pyramid is {data.pyramid}, and the images of {source.name} are items of "
+            "a patch each, which have no smaller patches; set --config.data.pyramid=1"
+        )
+    return [level for image in train for level in pyramid(image, data.pyramid, data.patch_size)]
 
 
 def _crops_per_image(data: DataSettings, images: int) -> int:

@@ -172,7 +172,8 @@ def _begin(
     which are those that scored."""
     _write(output, about)
     settings = before.settings
-    patches = annotated.cut(given, settings.data.patch_size, settings.seed)
+    data = settings.data
+    patches = annotated.cut(given, data.patch_size, settings.seed, data.pyramid)
     if settings.train.teaching_epochs:
         patches = annotated.join([workdirs.load_annotated(workdir), patches])
     annotated.write(output, patches)

@@ -147,8 +147,8 @@ def test_levels_of_a_pyramid_are_mapped_alike(tmp_path, fibres):
     assert model["map"]["levels"] == 2
     for image in (fibres.test[0], fibres.test[1][:37, :30]):  # its half is smaller than a patch
         expected = detector.anomaly_map(image)
-        found = score.anomaly_map(image, model, patches)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        values = score.anomaly_map(image, model, patches)
+        np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_small_items_are_padded_as_training_images_were(tmp_path):
@@ -187,10 +187,15 @@ def test_small_items_are_padded_as_training_images_were(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize(("window", "side", "size", "warns"), [(64, 70, 64, 0), (96, 72, 64, 1)])
-def test_windows_have_one_size_and_larger_ones_are_mentioned(window, side, size, warns, caplog):
-    system = build(tiny.config("inpainting", score__window=window, score__chunk=64))
-    images = [np.zeros((shape, 90, 1), np.uint8) for shape in (80, side)]
+@pytest.mark.parametrize(
+    ("window", "side", "levels", "warns"),
+    [(64, 70, 1, 0), (96, 72, 1, 1), (64, 130, 2, 0), (96, 142, 2, 1)],
+)
+def test_windows_have_one_size_and_larger_ones_are_mentioned(window, side, levels, warns, caplog):
+    system = build(
+        tiny.config("inpainting", score__window=window, score__chunk=64, data__pyramid=levels)
+    )
+    images = [np.zeros((shape, 180, 1), np.uint8) for shape in (160, side)]
     detector = SimpleNamespace(
         settings_=system.settings,
         system_=system,
@@ -199,7 +204,7 @@ def test_windows_have_one_size_and_larger_ones_are_mentioned(window, side, size,
     )
     with caplog.at_level("WARNING", "semad"):
         tiling = _tiling(detector)
-    assert (tiling.patch_size, tiling.stride, tiling.chunk) == (size, size * 3 // 4, 4)
+    assert (tiling.patch_size, tiling.stride, tiling.chunk) == (64, 48, 4)
     said = [record.message for record in caplog.records]
     assert len(said) == warns
     assert all("--config.score.window=64" in message for message in said)

@@ -55,9 +55,9 @@ def test_a_map_is_the_mean_over_the_levels_of_a_pyramid(shape):
     """Each mapped by itself; a level smaller than a patch is mirrored."""
     image = draw(*shape)
     tiling = MapTiling(16, 6, 7, alternate=True)
-    found = anomaly_maps(scorer, None, image, tiling._replace(levels=2), smoothing=1.5)
+    whole = anomaly_maps(scorer, None, image, tiling._replace(levels=2), smoothing=1.5)
     parts = [anomaly_maps(scorer, None, level, tiling) for level in pyramid(image, 2, 16)]
-    for name, values in found.items():
+    for name, values in whole.items():
         half = enlarge(parts[1][name], 1, shape)
         expected = smooth((parts[0][name] + half) / 2, 1.5)
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)

@@ -207,6 +207,20 @@ def test_patches_hold_a_part_of_every_outline():
         assert defect.any() or good.any()
 
 
+def test_outlines_are_cut_from_every_level_of_a_pyramid():
+    pixels = np.full((40, 50, 1), 7, np.uint8)
+    pixels[6:8, 6:8] = 99
+    defects, normal = np.zeros((40, 50), bool), np.zeros((40, 50), bool)
+    defects[6, 7] = True  # a pixel is enough for its block of four
+    image = AnnotatedImage("a", pixels, defects, normal)
+    patches = annotated.cut([image], 16, seed=0, levels=3)
+    assert len(patches.images) == 3 * 16
+    assert np.asarray(patches.defects).sum(axis=(1, 2)).tolist() == [1] * 48
+    marked = [image[defect > 0] for image, defect in zip(*patches[:2], strict=True)]
+    # 99 in a block of its own, then with three of 7.
+    assert np.concatenate(marked).ravel().tolist() == [99] * 32 + [30] * 16
+
+
 def test_a_large_outline_has_more_patches():
     everywhere = np.ones((100, 100), bool)
     image = AnnotatedImage("a", np.zeros((100, 100, 1), np.uint8), everywhere, ~everywhere)
