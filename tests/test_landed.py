@@ -2,8 +2,8 @@
 
 tests/landed/ holds a run for each format that landed, stopped half-way, and what it scored then.
 `python -m tests.test_landed <name>` makes one by the semad, JAX and Orbax at hand; do so when a
-checkpoint holds something new, and never again for a name that is there. Scores stay what they were;
-thresholds are calibrated anew, so `threshold` in expected.json changes with the rule for them.
+checkpoint holds something new, and never again for a name that is there. Scores stay what they
+were; thresholds are calibrated anew, so `threshold` in expected.json changes with the rule for them.
 """
 
 import json
