@@ -3,7 +3,7 @@
 tests/landed/ holds a run for each format that landed, stopped half-way, and what it scored then.
 `python -m tests.test_landed <name>` makes one by the semad, JAX and Orbax at hand; do so when a
 checkpoint holds something new, and never again for a name that is there. Scores stay what they
-were; thresholds are calibrated anew, so `threshold` in expected.json changes with the rule for them.
+were. Thresholds are calibrated anew, so `threshold` in expected.json changes with their rule.
 """
 
 import json
