@@ -55,7 +55,10 @@ def anomaly_maps(
         fitted = tiling.fit(*reduced.shape[:2])
         for name, values in _blend(scorer, member, lay(reduced, fitted), fitted, names).items():
             large = enlarge(values, level, image.shape[:2])
-            maps[name] = np.add(maps[name], large, out=maps[name]) if level else large
+            if level:
+                maps[name] += large
+            else:
+                maps[name] = large
     for values in maps.values():
         if tiling.levels > 1:
             values /= tiling.levels

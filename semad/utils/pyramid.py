@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import block_reduce
 
 
 def pyramid(image: np.ndarray, levels: int, least: int) -> Iterator[np.ndarray]:
@@ -26,9 +27,7 @@ def halve(image: np.ndarray) -> np.ndarray:
     """Means of blocks of 2×2 pixels of an image (H, W, C), rounded: (⌈H/2⌉, ⌈W/2⌉, C)."""
     odd = [(0, length % 2) for length in image.shape[:2]]
     even = np.pad(image, (*odd, (0, 0)), mode="edge")
-    rows, columns = (length // 2 for length in even.shape[:2])
-    blocks = even.reshape(rows, 2, columns, 2, -1)
-    return np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)).astype(image.dtype)
+    return np.rint(block_reduce(even, (2, 2, 1), np.mean)).astype(image.dtype)
 
 
 def enlarge(values: np.ndarray, level: int, shape: tuple[int, int]) -> np.ndarray:
