@@ -203,6 +203,14 @@ class TrainSettings(Section):
         high=_MOST_STEPS,
         older_of={"dense_discriminator": 0},
     )
+    cooldown: float = knob(
+        0.0,
+        "share of a phase, at its end, over which the learning rates fall linearly to 0; not of "
+        "the phase `teaching`, whose weights are averaged",
+        low=0,
+        high=1,
+        older=0.0,
+    )
     ema: float = knob(
         0.999, "decay of the average of the weights used at test time", low=0, high=0.9999999
     )

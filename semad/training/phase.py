@@ -91,6 +91,7 @@ class PhaseTraining:
             average(self._train),
             place.share,
             run.annotated,
+            self._train.cooldown,
         )
         self._program = cache(
             lambda steps: make_program(function, steps, place.state, place.images)

@@ -70,6 +70,7 @@ def phase_step(
     averaged: Average,
     share: ShareBatch | None = None,
     annotated: AnnotatedPatches | None = None,
+    cooldown: float = 0.0,
 ) -> Program:
     """One step of a phase for one member.
 
@@ -81,6 +82,7 @@ def phase_step(
       averaged: how weights are averaged, see `moved_average`.
       share: shares a batch out among devices, see `semad.training.placement`.
       annotated: integers, for a phase that asks for some.
+      cooldown: see `cooled`; a phase that keeps a share of earlier weights has none.
 
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
@@ -114,6 +116,8 @@ def phase_step(
         ]
         if share:
             batches = [share(batch) for batch in batches]
+        if cooldown and not phase.kept:
+            hparams = cooled(hparams, progress, cooldown)
         terms: Terms = {}
         for update in phase.updates:
             for repeat in range(update.repeat):
@@ -126,6 +130,23 @@ def phase_step(
         return state._replace(step=state.step + 1, ema=ema), terms
 
     return step
+
+
+def cooled(hparams: Hparams, progress: jax.Array, cooldown: float) -> Hparams:
+    """Hparams whose learning rates fall linearly to 0 over the end of a phase.
+
+    A network at rest at the end of its steps is better than one that still moves, and an average of
+    weights makes up for a part of that alone (Hägele et al. 2024).
+
+    Args:
+      hparams: scalars.
+      progress: share of the phase's steps done, in [0, 1), a scalar.
+      cooldown: the share of the phase that this takes, in (0, 1].
+    """
+    factor = jnp.minimum(1.0, (1 - progress) / cooldown)
+    return {
+        name: value * factor if name.startswith("lr_") else value for name, value in hparams.items()
+    }
 
 
 def _annotated(

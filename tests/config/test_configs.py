@@ -185,6 +185,7 @@ def test_what_leaves_an_older_run_what_it_was():
         "train.checkpoint_minutes": 10.0,
         "data.normalisation": "range",
         "model.bn_epsilon": 1e-5,
+        "train.cooldown": 0.0,
         "train.ema_share": 1 / 9,
         "score.weights": "ema",
         "population.points": "",
