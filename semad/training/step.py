@@ -135,8 +135,7 @@ def phase_step(
 def cooled(hparams: Hparams, progress: jax.Array, cooldown: float) -> Hparams:
     """Hparams whose learning rates fall linearly to 0 over the end of a phase.
 
-    A network at rest at the end of its steps is better than one that still moves, and an average of
-    weights makes up for a part of that alone (Hägele et al. 2024).
+    Constant rates, then a linear cooldown: the schedule of Hägele et al. (2024).
 
     Args:
       hparams: scalars.

@@ -132,6 +132,21 @@ def test_a_phase_may_keep_a_share_of_the_average_from_before():
     assert state.ema.params["f"]["a"] == pytest.approx(2 + 8 / 4)
 
 
+@pytest.mark.parametrize(("kept", "rates"), [(0.0, (0.1, 0.1, 0.1, 0.05)), (0.5, (0.1,) * 4)])
+def test_learning_rates_cool_down_at_the_end_of_a_phase(kept, rates):
+    """Of four steps the last half: 3/4 done leaves a quarter of half of the phase, so half."""
+    method = toy(product, product)
+    phase = method.phases[0]._replace(epochs=2, kept=kept)
+    state = init_state(method, 0)
+    step = phase_step(method, phase, 0, SAMPLING, Average(0.5, 1.0), cooldown=0.5)
+    drawn = orders(method, 0, state, steps=4)
+    for rate in rates:
+        before = state.weights.params["f"]["a"]
+        state, _ = step(state, IMAGES, HPARAMS, drawn)
+        # d(a_f·a_g)/d a_f = a_g = 3.
+        assert state.weights.params["f"]["a"] == pytest.approx(before - 3 * rate)
+
+
 @pytest.mark.parametrize(
     ("step", "share", "decay"),
     [
