@@ -2,8 +2,9 @@
 
 Ranked first without a label, by defects planted into held-out normal images, of all systems but
 AnoGAN (README, "Maps"). The sheets and the mirror images came later, for what they did on
-`nanofibres`, the cracks for what was missed on magnetic tiles. The training takes as long for five
-images as for five hundred.
+`nanofibres`, the cracks for what was missed on magnetic tiles, the second level of the image
+pyramid by the labels of three data sets (docs/results/maps.md). The training takes as long for
+five images as for five hundred.
 """
 
 import ml_collections
@@ -17,6 +18,8 @@ def get_config(preset: str = "small") -> ml_collections.ConfigDict:
     config.splices.sheet = 1.0  # without them films behind fibres were missed
     config.splices.cracks = 0.2  # without them thin lines on textures were missed
     config.splices.varied = 0.5
+    config.data.pyramid = 2  # of large regions a patch of the full size sees no edge
+    config.train.cooldown = 0.5
     # Planted defects are found as well as by the mean of four mirror images at a stride of 32, in
     # less than half the time (experiments/choose_mirrors.py).
     config.score.flips = "alternate"
