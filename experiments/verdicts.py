@@ -21,7 +21,8 @@ from semad.metrics import pixels
 from semad.reports.tables import markdown_line
 
 _SPLICES = ("varied", "cracks")
-_HEAD = ("data", "pyramid", "borders", *_SPLICES, "planted defects: AP", "pixels: AUROC, AP")
+_HEAD = ("data", "pyramid", "cooldown", "borders", *_SPLICES)
+_HEAD += ("planted defects: AP", "pixels: AUROC, AP")
 _HEAD += ("images: AUROC", "good ones flagged", "defective ones flagged", "by kind (pixels: AUROC)")
 TITLES = {"folder:magnetic_tile": "magnetic_tile"}
 
@@ -39,6 +40,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
     return {
         "dataset": metrics["dataset"],
         "pyramid": metrics["config"]["data"].get("pyramid", 1),
+        "cooldown": metrics["config"]["train"].get("cooldown", 0.0),
         "borders": metrics["config"]["data"]["borders"],
         **{key: splices.get(key, 0.0) for key in _SPLICES},  # older runs had none
         "steps": metrics["step"],
@@ -85,7 +87,7 @@ def table() -> str:
             )
         ]
         cells = [TITLES.get(run["dataset"], run["dataset"])]
-        cells += [f"{run[key]:g}" for key in ("pyramid", "borders", *_SPLICES)]
+        cells += [f"{run[key]:g}" for key in ("pyramid", "cooldown", "borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
         cells += ["–" if run["image_auroc"] is None else f"{run['image_auroc']:.3f}"]
         cells += ["{} of {}".format(*counts) if counts[1] else "–" for counts in (good, sums)]
