@@ -44,9 +44,9 @@ def verdicts(workdir: Path) -> dict[str, Any]:
         "borders": metrics["config"]["data"]["borders"],
         **{key: splices.get(key, 0.0) for key in _SPLICES},  # older runs had none
         "steps": metrics["step"],
-        "planted": round(metrics["selection"]["chosen"]["value"], 4),
-        "pixels": [round(member[key], 4) for key in ("auroc", "average_precision")],
-        "image_auroc": None if image_auroc is None else round(image_auroc, 4),
+        "planted": round(metrics["selection"]["chosen"]["value"], 6),
+        "pixels": [round(member[key], 6) for key in ("auroc", "average_precision")],
+        "image_auroc": None if image_auroc is None else round(image_auroc, 6),
         **{key: calibration[key] for key in ("images", "rule", "pooling", "rate", "seen")},
         "kinds": {kind: [flagged[kind], number] for kind, number in sorted(count.items())},
         "pixels_of_kinds": _of_kinds(pixels.load(folder / "scores.npz")["0"], kinds),
@@ -60,7 +60,7 @@ def _of_kinds(counts: pixels.Counts, kinds: list[str]) -> dict[str, list[float]]
         rows = [number for number, of_image in enumerate(kinds) if of_image in (kind, "good")]
         chosen = pixels.Counts(*(part[rows] for part in counts[:-1]), counts.edges)
         metrics = pixels.pixel_metrics(chosen)
-        found[kind] = [round(metrics[key], 4) for key in ("auroc", "average_precision")]
+        found[kind] = [round(metrics[key], 6) for key in ("auroc", "average_precision")]
     return found
 
 

@@ -206,7 +206,7 @@ class TrainSettings(Section):
     cooldown: float = knob(
         0.0,
         "share of a phase, at its end, over which the learning rates fall linearly to 0; not of "
-        "the phase `teaching`, whose weights are averaged",
+        "the phase `teaching`, whose weights are averaged over all of it",
         low=0,
         high=1,
         older=0.0,

@@ -280,6 +280,16 @@ def test_input_noise_goes_by_the_length_of_a_run(tmp_path):
         check_same_run(tmp_path, longer)
 
 
+def test_a_cooldown_goes_by_the_length_of_a_run(tmp_path):
+    """That of teaching is not cooled, so more of it can follow."""
+    config = tiny.config("recommended", train__cooldown=0.5, train__teaching_epochs=1)
+    files.store(tmp_path, resolve(config))
+    with pytest.raises(UserError, match="config.train.epochs = 1, not 9"):
+        check_same_run(tmp_path, tiny.config("recommended", train__epochs=9))
+    config.train.teaching_epochs = 9
+    check_same_run(tmp_path, config)
+
+
 def test_only_the_last_phase_can_be_prolonged(tmp_path):
     """More epochs of an earlier one would move the start of those behind it."""
     files.store(tmp_path, resolve(tiny.config("fanogan")))
