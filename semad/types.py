@@ -213,6 +213,11 @@ class Phase(NamedTuple):
     kept: float = 0.0
 
     @property
+    def cools(self) -> bool:
+        """Whether `config.train.cooldown` holds for it: not if its average is over all steps."""
+        return not self.kept
+
+    @property
     def batches_per_step(self) -> int:
         """How many batches a step takes: one for each time that its most frequent update runs."""
         return max(update.repeat for update in self.updates)

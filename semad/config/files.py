@@ -139,19 +139,17 @@ def check_same_run(
     Args:
       workdir: of the run.
       settings: that are asked for.
-      prolonged: the key of the epochs of the last phase. More of them make no other run, unless
-        input noise (IN) or a cooldown of the learning rates goes by the length of the run.
+      prolonged: the key of the epochs of the last phase, empty if its learning rates cool down.
+        More of them make no other run, unless input noise (IN) goes by the length of the run.
       free_keys: others that may differ, as after a divergence.
 
     Raises:
       UserError: when they differ in a key that makes it another run.
     """
     stored, wanted = flatten(load(workdir)), flatten(settings)
-    # Of the phase `teaching` no schedule goes by its length.
-    cools = settings.train.cooldown > 0 and prolonged != "train.teaching_epochs"
-    scheduled = cools or "IN" in "+".join(trick_combinations(settings.population.tricks))
+    noise = "IN" in "+".join(trick_combinations(settings.population.tricks))
     for key in sorted(stored.keys() | wanted.keys(), key=lambda key: (key != "method", key)):
-        free = changeable(key) or key in free_keys or (key == prolonged and not scheduled)
+        free = changeable(key) or key in free_keys or (key == prolonged and not noise)
         if free or stored.get(key) == wanted.get(key):
             continue
         raise UserError(

@@ -149,7 +149,8 @@ def check_same_run(workdir: Path, settings: Settings, method: Method, trains: bo
     """
     if (workdir / files.CONFIG_FILE).is_file() or (workdir / CHECKPOINTS).exists():
         free = free_keys(workdir, settings) if trains else ()
-        prolonged = method.phases[-1].epochs_key
+        last = method.phases[-1]
+        prolonged = "" if settings.train.cooldown and last.cools else last.epochs_key
         files.check_same_run(workdir, settings, prolonged=prolonged, free_keys=free)
 
 

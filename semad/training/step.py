@@ -82,7 +82,7 @@ def phase_step(
       averaged: how weights are averaged, see `moved_average`.
       share: shares a batch out among devices, see `semad.training.placement`.
       annotated: integers, for a phase that asks for some.
-      cooldown: see `cooled`; a phase that keeps a share of earlier weights has none.
+      cooldown: see `cooled`, for a phase that cools.
 
     Returns:
       The pure step; its terms are named `<update>/<term>`, with `<update>/loss` the total.
@@ -116,7 +116,7 @@ def phase_step(
         ]
         if share:
             batches = [share(batch) for batch in batches]
-        if cooldown and not phase.kept:
+        if cooldown and phase.cools:
             hparams = cooled(hparams, progress, cooldown)
         terms: Terms = {}
         for update in phase.updates:
