@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
@@ -167,13 +168,16 @@ class WithinMemory:
     """A scorer whose calls are each as large as fits into the memory of a device.
 
     Whether a call fits shows when it is made. Then it is halved, and so are all that follow with
-    patches of that shape.
+    patches of that shape. Threads may share it: the first call of a shape is made alone, for two
+    would each compile the program.
     """
 
     def __init__(self, scorer: Scorer) -> None:
         """Starts with calls as large as they are asked for."""
         self._scorer = scorer
         self._most: dict[tuple[int, ...], int] = {}
+        self._tried: set[tuple[int, ...]] = set()
+        self._alone = Lock()
 
     def __call__(
         self, member: ScoringStates, patches: jax.Array, absent: jax.Array | None = None
@@ -183,8 +187,18 @@ class WithinMemory:
         Raises:
           JaxRuntimeError: where not even the smallest part fits, or for what else JAX raises.
         """
-        shape = patches.shape[1:]
         missing = np.zeros(len(patches), bool) if absent is None else np.asarray(absent)
+        if patches.shape in self._tried:
+            return self._call(member, patches, missing)
+        with self._alone:
+            scored = self._call(member, patches, missing)
+        self._tried.add(patches.shape)
+        return scored
+
+    def _call(
+        self, member: ScoringStates, patches: jax.Array, missing: np.ndarray
+    ) -> PatchScores[Any]:
+        shape = patches.shape[1:]
         while True:
             size = self._most.get(shape, len(patches))  # another thread may halve it
             starts = range(0, len(patches), size)

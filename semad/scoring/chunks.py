@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from operator import itemgetter
 
 import jax
@@ -27,7 +26,7 @@ def score_chunks(
 
     The ragged last chunk is padded for the program, and cut again. With `every` above 1 only every
     so many-th chunk is scored, from `first` on. `calls_at_once` calls run at the same time, and
-    the scores of as many chunks and one more are held in memory.
+    the scores of twice as many chunks are held in memory: none waits while scores are used.
     """
 
     @in_float32  # which holds for a thread
@@ -43,12 +42,11 @@ def score_chunks(
     if calls_at_once == 1:
         yield from map(scored_from, starts)
         return
-    yield from map(scored_from, islice(starts, 1))  # two would each compile the program
     waiting: deque[Future[tuple[int, PatchScores[np.ndarray]]]] = deque()
     with ThreadPoolExecutor(calls_at_once) as pool:
         for start in starts:
             waiting.append(pool.submit(scored_from, start))
-            if len(waiting) > calls_at_once:
+            if len(waiting) == 2 * calls_at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

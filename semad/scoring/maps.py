@@ -1,30 +1,28 @@
 """Dense maps: an anomaly score for every pixel of an image, blended from overlapping patches.
 
 A patch has a value per pixel for the residual scores (`l1`, `l2`, `ssim`), and one value for all
-its pixels for others. A pixel's score is the mean over the patches that cover it,
-weighted by a window that falls off smoothly towards a patch's borders, where reconstructions are
-worst. The program that scores patches knows nothing of image sizes, so it is compiled once.
-Convolutional systems score large windows in place of patches, each in one pass. Where the levels of
-an image's pyramid are mapped, the map is the mean over them.
+its pixels for others; `semad.scoring.blending` makes maps of them. The program that scores patches
+knows nothing of image sizes, so it is compiled once. Convolutional systems score large windows in
+place of patches, each in one pass. Where the levels of an image's pyramid are mapped, the map is
+the mean over them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
 from semad.scoring.batched import PatchScores, Scorer, ScoringStates, cut
+from semad.scoring.blending import Blend, Maps, distribute, joined
 from semad.scoring.chunks import score_chunks
-from semad.scoring.tiling import MapTiling, Patches, lay, mirror, window
+from semad.scoring.tiling import MapTiling, Patches, lay
 from semad.utils.eta import BAR_DELAY
 from semad.utils.pyramid import enlarge, pyramid
 
 QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
-
-Maps = dict[str, np.ndarray]
-"""Score name -> float32 (H, W), higher is more anomalous."""
 
 
 def anomaly_maps(
@@ -50,16 +48,15 @@ def anomaly_maps(
     Raises:
       ValueError: for an image smaller than a patch, or a stride larger than one.
     """
-    maps: Maps = {}
-    for level, reduced in enumerate(pyramid(image, tiling.levels, tiling.patch_size)):
-        fitted = tiling.fit(*reduced.shape[:2])
-        for name, values in _blend(scorer, member, lay(reduced, fitted), fitted, names).items():
-            large = enlarge(values, level, image.shape[:2])
-            if level:
-                maps[name] += large
-            else:
-                maps[name] = large
-    for values in maps.values():
+    blended: list[Maps] = []
+    reduced = pyramid(image, tiling.levels, tiling.patch_size)
+    for fitted, group in groupby(reduced, key=lambda level: tiling.fit(*level.shape[:2])):
+        patches = [lay(level, fitted) for level in group]
+        blended += _blend(scorer, member, patches, fitted, names)
+    maps = blended[0]
+    for name, values in maps.items():
+        for level, smaller in enumerate(blended[1:], 1):
+            values += enlarge(smaller[name], level, image.shape[:2])
         if tiling.levels > 1:
             values /= tiling.levels
         smooth(values, smoothing, out=values)
@@ -69,53 +66,23 @@ def anomaly_maps(
 def _blend(
     scorer: Scorer,
     member: ScoringStates,
-    patches: Patches,
+    images: Sequence[Patches],
     tiling: MapTiling,
     names: Collection[str],
-) -> Maps:
-    """The weighted means over patches.
-
-    Large images leave room for one array of their size per map. So sums become means in place, band
-    by band: rows above the patches of the moment are complete, and weights are summed for the rows
-    of these patches alone.
-    """
-    image, size, corners, mirrored = patches
-    chunk = tiling.chunk
-    weight = window(size)
-    shares = np.zeros((size, image.shape[1]), np.float32)  # of the rows from `band` on
-    band = 0
-    maps: Maps = {}
+) -> list[Maps]:
+    """The maps of images whose patches are as large, and share the calls of a chunk."""
+    blends = [Blend(patches) for patches in images]
+    count, chunk = sum(len(patches.corners) for patches in images), tiling.chunk
     chunks = score_chunks(
-        scorer, member, patches.cut, len(corners), chunk, calls_at_once=tiling.calls_at_once
+        scorer, member, partial(joined, images), count, chunk, calls_at_once=tiling.calls_at_once
     )
-    total = -(-len(corners) // chunk)
     # The bar shows itself only for an image that takes long.
     for start, scored in tqdm(
-        chunks, "one image", total, unit="chunk", leave=False, delay=BAR_DELAY
+        chunks, "one image", -(-count // chunk), unit="chunk", leave=False, delay=BAR_DELAY
     ):
-        turned = mirrored[start : start + chunk]
-        parts = {
-            name: mirror(values, turned) * weight
-            for name, values in _everywhere(scored, names).items()
-        }
-        maps = maps or {name: np.zeros(image.shape[:2], np.float32) for name in parts}
-        for number, (top, left) in enumerate(corners[start : start + chunk]):
-            if done := top - band:
-                _divide(maps, band, shares[:done])
-                shares = np.concatenate([shares[done:], np.zeros_like(shares[:done])])
-                band = top
-            columns = slice(left, left + size)
-            shares[:, columns] += weight
-            for name, values in parts.items():
-                maps[name][top : top + size, columns] += values[number]
-    _divide(maps, band, shares)
-    return maps
-
-
-def _divide(maps: Maps, top: int, shares: np.ndarray) -> None:
-    """Turns sums into means, in place, in the rows from `top` on that `shares` are of."""
-    for values in maps.values():
-        values[top : top + len(shares)] /= shares
+        rows = slice(start, start + chunk)
+        distribute(images, rows, _everywhere(scored, names), blends)
+    return [blend.means() for blend in blends]
 
 
 def _everywhere(scored: PatchScores[np.ndarray], names: Collection[str]) -> Maps:

@@ -19,10 +19,14 @@ def positions(size: int, patch_size: int, stride: int) -> np.ndarray:
     return np.unique(np.append(np.arange(0, size - patch_size + 1, stride), size - patch_size))
 
 
+def ramp(patch_size: int) -> np.ndarray:
+    """Hann's window without its zeros, along one axis: (P,)."""
+    return np.sin(np.pi * (np.arange(patch_size) + 0.5) / patch_size) ** 2
+
+
 def window(patch_size: int) -> np.ndarray:
-    """Hann's window without its zeros: (P, P), the weight of a patch's values."""
-    ramp = np.sin(np.pi * (np.arange(patch_size) + 0.5) / patch_size) ** 2
-    return np.outer(ramp, ramp).astype(np.float32)
+    """The same for both axes: (P, P), the weight of a patch's values."""
+    return np.outer(ramp(patch_size), ramp(patch_size)).astype(np.float32)
 
 
 class MapTiling(NamedTuple):

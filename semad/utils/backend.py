@@ -50,7 +50,7 @@ CPU = Plan(
     narrow_members_together=False,
     devices_share_training=False,
     score_chunk=64,
-    calls_at_once=2,
+    calls_at_once=3,
     search_chunk=1024,
     latents_together=64,
 )

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
-from skimage.measure import block_reduce
+from PIL import Image
 
 
 def pyramid(image: np.ndarray, levels: int, least: int) -> Iterator[np.ndarray]:
@@ -27,7 +26,8 @@ def halve(image: np.ndarray) -> np.ndarray:
     """Means of blocks of 2×2 pixels of an image (H, W, C), rounded: (⌈H/2⌉, ⌈W/2⌉, C)."""
     odd = [(0, length % 2) for length in image.shape[:2]]
     even = np.pad(image, (*odd, (0, 0)), mode="edge")
-    return np.rint(block_reduce(even, (2, 2, 1), np.mean)).astype(image.dtype)
+    planes = [np.asarray(_plane(values).reduce(2)) for values in np.moveaxis(even, -1, 0)]
+    return np.rint(np.stack(planes, axis=-1)).astype(image.dtype)
 
 
 def enlarge(values: np.ndarray, level: int, shape: tuple[int, int]) -> np.ndarray:
@@ -41,6 +41,12 @@ def enlarge(values: np.ndarray, level: int, shape: tuple[int, int]) -> np.ndarra
     if not level:
         return values
     scale = 2**level
-    needed = values[: -(-shape[0] // scale), : -(-shape[1] // scale)]
-    large = ndimage.zoom(needed, scale, order=1, mode="nearest", grid_mode=True)
-    return large[: shape[0], : shape[1]]
+    height, width = (-(-length // scale) for length in shape)
+    needed = _plane(values[:height, :width])
+    large = needed.resize((width * scale, height * scale), Image.Resampling.BILINEAR)
+    return np.asarray(large)[: shape[0], : shape[1]]
+
+
+def _plane(values: np.ndarray) -> Image.Image:
+    """One channel (H, W), in floating point."""
+    return Image.fromarray(np.ascontiguousarray(values, np.float32))

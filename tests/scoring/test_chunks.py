@@ -1,5 +1,8 @@
 """Chunks that do not fit into a device's memory."""
 
+import threading
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -51,6 +54,25 @@ def test_what_fits_is_one_call_a_chunk(caplog):
     np.testing.assert_array_equal(scores(device, 16), np.arange(40))
     assert device.calls == [16, 16, 16]
     assert not caplog.records
+
+
+def test_the_first_call_of_a_shape_is_made_alone():
+    """Two would each compile the program; those that follow run at the same time."""
+    started, beside_the_first = [], []
+    together = threading.Barrier(2)
+
+    def device(member, patches, absent):
+        started.append(None)
+        if len(started) == 1:
+            time.sleep(0.2)
+            beside_the_first.append(len(started) - 1)
+        else:
+            together.wait(timeout=30)
+        return PatchScores({"sum": patches.sum(axis=(1, 2, 3))}, {}, None)
+
+    list(score_chunks(WithinMemory(device), None, PATCHES.__getitem__, 20, 4, calls_at_once=2))
+    assert beside_the_first == [0]
+    assert len(started) == 5
 
 
 def test_it_ends_where_not_even_a_patch_for_each_device_fits():

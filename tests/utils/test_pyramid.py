@@ -1,7 +1,8 @@
-"""Image pyramids by hand."""
+"""Image pyramids by hand, and by SciPy."""
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from semad.utils.pyramid import enlarge, halve, pyramid
 
@@ -37,3 +38,11 @@ def test_a_level_has_the_size_of_the_image_again(shape, level):
     inside = slice(2**level - 1, 5 - 2**level)
     if level < 2:
         np.testing.assert_allclose(values[inside, inside], ramp[inside, inside], atol=0.3)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_map_is_enlarged_as_by_scipy(level):
+    values = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    expected = ndimage.zoom(values, 2**level, order=1, mode="nearest", grid_mode=True)
+    shape = (9 * 2**level - 1, 5 * 2**level)
+    np.testing.assert_allclose(enlarge(values, level, shape), expected[:-1], atol=1e-6)
