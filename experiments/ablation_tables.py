@@ -59,10 +59,9 @@ def summary() -> str:
 
 
 def _head(report: Report) -> str:
-    """Of the column of a system: its table in the thesis, and ‡ for an earlier experiment."""
+    """Of the column of a system: its name, with its table in the thesis."""
     number = NUMBERS.get(report["system"], "–") if report["dataset"] == "nanotwice" else ""
-    mark = "" if reproduction.is_current(report) else " ‡"
-    return report["system"] + (f" ({number})" if number else "") + mark
+    return report["system"] + (f" ({number})" if number else "")
 
 
 def _cell(report: Report, name: str) -> str:
