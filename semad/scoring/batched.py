@@ -168,15 +168,15 @@ class WithinMemory:
     """A scorer whose calls are each as large as fits into the memory of a device.
 
     Whether a call fits shows when it is made. Then it is halved, and so are all that follow with
-    patches of that shape. Threads may share it: the first call of a shape is made alone, for two
-    would each compile the program.
+    patches of that shape. Threads may share it: the first call of a shape and dtype is made alone,
+    for two would each compile the program.
     """
 
     def __init__(self, scorer: Scorer) -> None:
         """Starts with calls as large as they are asked for."""
         self._scorer = scorer
         self._most: dict[tuple[int, ...], int] = {}
-        self._tried: set[tuple[int, ...]] = set()
+        self._tried: set[tuple[tuple[int, ...], np.dtype]] = set()
         self._alone = Lock()
 
     def __call__(
@@ -188,12 +188,14 @@ class WithinMemory:
           JaxRuntimeError: where not even the smallest part fits, or for what else JAX raises.
         """
         missing = np.zeros(len(patches), bool) if absent is None else np.asarray(absent)
-        if patches.shape in self._tried:
-            return self._call(member, patches, missing)
-        with self._alone:
-            scored = self._call(member, patches, missing)
-        self._tried.add(patches.shape)
-        return scored
+        kind = (patches.shape, patches.dtype)
+        if kind not in self._tried:
+            with self._alone:
+                if kind not in self._tried:  # another thread may have made it meanwhile
+                    scored = self._call(member, patches, missing)
+                    self._tried.add(kind)
+                    return scored
+        return self._call(member, patches, missing)
 
     def _call(
         self, member: ScoringStates, patches: jax.Array, missing: np.ndarray

@@ -18,7 +18,7 @@ class Blend:
     """The maps of an image, summed up patch by patch; one array of its size for each."""
 
     def __init__(self, patches: Patches) -> None:
-        """Of nothing yet."""
+        """Of no patch yet."""
         self._patches = patches
         self._weight = window(patches.size)
         self._weighted = np.empty_like(self._weight)
@@ -28,8 +28,9 @@ class Blend:
         """Adds what is said of some patches, as they were cut.
 
         Args:
-          first: number of the first of them.
-          values: by the score's name (n, P, P), or (n, 1, 1) where all pixels have the same.
+          first: number of the first of them among the patches of the image.
+          values: by the score's name float32 (n, P, P), or (n, 1, 1) where all pixels have the
+            same.
         """
         image, size, corners, mirrored = self._patches
         for name, parts in values.items():
@@ -44,7 +45,7 @@ class Blend:
                 self._sums[name][top : top + size, left : left + size] += self._weighted
 
     def means(self) -> Maps:
-        """The maps, once all patches have been added. Sums become means in place."""
+        """The maps, once all patches have been added; to be called once, as sums become means."""
         image, size, corners, _ = self._patches
         # The patches are a grid, and their weights products: so are the sums of weights.
         down, right = (
@@ -64,7 +65,7 @@ def _covered(starts: np.ndarray, size: int, length: int) -> np.ndarray:
     return weights.astype(np.float32)
 
 
-def joined(images: Sequence[Patches], rows: slice) -> np.ndarray:
+def cut_patches(images: Sequence[Patches], rows: slice) -> np.ndarray:
     """Some of the patches of several images, which follow each other: (n, P, P, C)."""
     return np.concatenate([images[number].cut(inside) for number, inside in _parts(images, rows)])
 

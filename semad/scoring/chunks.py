@@ -26,7 +26,8 @@ def score_chunks(
 
     The ragged last chunk is padded for the program, and cut again. With `every` above 1 only every
     so many-th chunk is scored, from `first` on. `calls_at_once` calls run at the same time, and
-    the scores of twice as many chunks are held in memory: none waits while scores are used.
+    the scores of twice as many chunks are held in memory: none waits while scores are used. A
+    scorer that compiles is to be a `WithinMemory` then, which does so once.
     """
 
     @in_float32  # which holds for a thread

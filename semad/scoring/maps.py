@@ -16,11 +16,11 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from semad.scoring.batched import PatchScores, Scorer, ScoringStates, cut
-from semad.scoring.blending import Blend, Maps, distribute, joined
+from semad.scoring.blending import Blend, Maps, cut_patches, distribute
 from semad.scoring.chunks import score_chunks
 from semad.scoring.tiling import MapTiling, Patches, lay
 from semad.utils.eta import BAR_DELAY
-from semad.utils.pyramid import enlarge, pyramid
+from semad.utils.pyramid import add_enlarged, pyramid
 
 QUICKER = "a larger --config.score.stride is quicker, where --config.score.window is 0"
 
@@ -56,7 +56,7 @@ def anomaly_maps(
     maps = blended[0]
     for name, values in maps.items():
         for level, smaller in enumerate(blended[1:], 1):
-            values += enlarge(smaller[name], level, image.shape[:2])
+            add_enlarged(values, smaller[name], level)
         if tiling.levels > 1:
             values /= tiling.levels
         smooth(values, smoothing, out=values)
@@ -74,7 +74,12 @@ def _blend(
     blends = [Blend(patches) for patches in images]
     count, chunk = sum(len(patches.corners) for patches in images), tiling.chunk
     chunks = score_chunks(
-        scorer, member, partial(joined, images), count, chunk, calls_at_once=tiling.calls_at_once
+        scorer,
+        member,
+        partial(cut_patches, images),
+        count,
+        chunk,
+        calls_at_once=tiling.calls_at_once,
     )
     # The bar shows itself only for an image that takes long.
     for start, scored in tqdm(

@@ -40,7 +40,7 @@ def scores(device, chunk, **options):
     return np.concatenate([part.scores["sum"] for _, part in parts])
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_a_chunk_that_does_not_fit_is_halved_once_for_all_calls(at_once, caplog):
     device = Device(room=5)
     found = scores(device, 16, calls_at_once=at_once)

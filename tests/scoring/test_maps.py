@@ -14,7 +14,7 @@ from semad.run.state import init_population, member
 from semad.scoring.batched import PatchScores, ScoringState, make_scorer
 from semad.scoring.maps import anomaly_maps, map_images, pool, smooth
 from semad.scoring.tiling import MapTiling, positions, window
-from semad.utils.pyramid import enlarge, pyramid
+from semad.utils.pyramid import add_enlarged, pyramid
 from tests import tiny
 
 RNG = np.random.default_rng(0)
@@ -51,15 +51,20 @@ def test_a_score_per_pixel_comes_back_at_every_pixel(shape, stride):
 
 
 @pytest.mark.parametrize("shape", [(40, 33), (64, 48), (17, 90)])
-def test_a_map_is_the_mean_over_the_levels_of_a_pyramid(shape):
-    """Each mapped by itself; a level smaller than a patch is mirrored."""
+@pytest.mark.parametrize("windows", [0, 16, 48])
+def test_a_map_is_the_mean_over_the_levels_of_a_pyramid(shape, windows):
+    """Each mapped by itself; a level smaller than a patch is mirrored.
+
+    Windows are as large in both levels, 16, or in one of 48 and in the other of what fits.
+    """
     image = draw(*shape)
-    tiling = MapTiling(16, 6, 7, alternate=True)
+    tiling = MapTiling(16, 6, 7, windows, alternate=True)
     whole = anomaly_maps(scorer, None, image, tiling._replace(levels=2), smoothing=1.5)
     parts = [anomaly_maps(scorer, None, level, tiling) for level in pyramid(image, 2, 16)]
     for name, values in whole.items():
-        half = enlarge(parts[1][name], 1, shape)
-        expected = smooth((parts[0][name] + half) / 2, 1.5)
+        both = parts[0][name].copy()
+        add_enlarged(both, parts[1][name], 1)
+        expected = smooth(both / 2, 1.5)
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)
     both = list(map_images(scorer, None, [image[:16, :16]] * 2, tiling._replace(levels=2)))
     assert [maps["pixel"].shape for maps in both] == [(16, 16)] * 2
