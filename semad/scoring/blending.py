@@ -21,7 +21,6 @@ class Blend:
         """Of no patch yet."""
         self._patches = patches
         self._weight = window(patches.size)
-        self._weighted = np.empty_like(self._weight)
         self._sums: Maps = {}
 
     def add(self, first: int, values: Maps) -> None:
@@ -41,27 +40,27 @@ class Blend:
                 parts, corners[rows].tolist(), (1 - 2 * mirrored[rows]).tolist(), strict=True
             )
             for part, (top, left), (down, right) in places:
-                np.multiply(part[::down, ::right], self._weight, out=self._weighted)
-                self._sums[name][top : top + size, left : left + size] += self._weighted
+                weighted = part[::down, ::right] * self._weight
+                self._sums[name][top : top + size, left : left + size] += weighted
 
     def means(self) -> Maps:
         """The maps, once all patches have been added; to be called once, as sums become means."""
         image, size, corners, _ = self._patches
         # The patches are a grid, and their weights products: so are the sums of weights.
-        down, right = (
+        of_rows, of_columns = (
             _covered(np.unique(corners[:, axis]), size, image.shape[axis]) for axis in (0, 1)
         )
         for values in self._sums.values():
-            values /= down[:, None]
-            values /= right
+            values /= of_rows[:, None]
+            values /= of_columns
         return self._sums
 
 
 def _covered(starts: np.ndarray, size: int, length: int) -> np.ndarray:
     """The sum of the weights of patches along an axis: float32 (length,)."""
-    weights = np.zeros(length)
+    weights, weight = np.zeros(length), ramp(size)
     for start in starts:
-        weights[start : start + size] += ramp(size)
+        weights[start : start + size] += weight
     return weights.astype(np.float32)
 
 

@@ -50,10 +50,8 @@ def add_enlarged(total: np.ndarray, values: np.ndarray, level: int) -> None:
     height, width = (-(-length // scale) for length in total.shape)
     for top in range(0, height, _BAND // scale):
         bottom = min(top + _BAND // scale, height)
-        above, below = (
-            max(top - 1, 0),
-            min(bottom + 1, height),
-        )  # with the rows that it lies between
+        # With the rows above and below, which count as well: so bands have no seams.
+        above, below = max(top - 1, 0), min(bottom + 1, height)
         size, box = (width * scale, (bottom - top) * scale), (0, top - above, width, bottom - above)
         plane = _plane(values[above:below, :width])
         band = np.asarray(plane.resize(size, Image.Resampling.BILINEAR, box))
