@@ -35,10 +35,12 @@ REQUIRES = [
 CUDA = ["jax[cuda13]>=0.10.2,<0.13"]
 DOCS = [line for line in (ROOT / "docs/requirements.txt").read_text().splitlines() if line]
 IMAGEJ = ["roifile>=2026.2.10,<2027"]
+BACKBONE = ["safetensors>=0.8,<0.9"]  # --config.model.backbone
 ONNX = ["onnx>=1.23,<2", "onnxruntime>=1.32,<2"]
 TFDS = ["tensorflow-datasets>=4.9.10,<5", "importlib_resources>=7.1,<8"]
 TEST = [
     "hypothesis>=6.170,<7",
+    *BACKBONE,
     *IMAGEJ,
     "mypy>=2.3,<3",
     *ONNX,
@@ -95,6 +97,7 @@ setup(
         "prepare": ["tensorflow>=2.18,<3"],  # TFDS prepares a data set anew with it
         "slurm": ["submitit>=1.5,<2"],  # experiments/sweep.py starts jobs through it
         "mutation": ["mutmut>=3.8.1,<4"],  # experiments/mutation.py
+        "backbone": BACKBONE,
         "imagej": IMAGEJ,  # --config.score.formats=imagej
         "onnx": ONNX,  # --mode export --format onnx
         "bench": ["torch>=2.13,<3"],  # experiments/benchmarks/peers

@@ -12,6 +12,7 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.data.normalisation = "range"
     config.data.borders = 1.0  # else borders are seldom seen, and score high
     config.model.bn_epsilon = 1e-5  # Flax's default
+    config.model.backbone = ""  # weights of a pretrained network whose features are seen too
     config.train.teaching_epochs = 0  # set by --mode teach
     config.train.ema_share = 1 / 9  # no game, in which a wide average would hurt
     config.lr.discriminator = 1e-3

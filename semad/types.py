@@ -22,10 +22,15 @@ Hparams = Mapping[str, jax.Array]
 
 
 class Net(NamedTuple):
-    """A network and the shapes of its inputs for one example, without the batch axis."""
+    """A network and the shapes of its inputs for one example, without the batch axis.
+
+    `pretrained`, if any, reads parameters that were trained elsewhere. A run begins with them in
+    place of random ones; after that they are in its checkpoints.
+    """
 
     module: nn.Module
     inputs: tuple[tuple[int, ...], ...]
+    pretrained: Callable[[], Any] | None = None
 
 
 def _with_convolution(module: nn.Module, implementation: str) -> nn.Module:
@@ -84,6 +89,10 @@ class Nets:
             for name, module in self._modules.items()
         }
         return Nets(modules, self._params, self.batch_stats, self._training)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a net of that name."""
+        return name in self._modules
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """The net of that name, as a function of its inputs (and `key`, if it uses dropout)."""

@@ -177,6 +177,12 @@ class ModelSettings(Section):
         ABSENT, "of the autoencoder", choices=("undercomplete", "regularised", "denoising")
     )
     components: int = knob(ABSENT, "Gaussians in the mixture", low=1, high=1_024)
+    backbone: str = knob(
+        ABSENT,
+        "file of an EfficientNet-lite0's weights, whose features the dense discriminator sees too; "
+        "empty: none",
+        older="",
+    )
 
 
 class OptimSettings(Section):

@@ -12,6 +12,7 @@ and false alarms. They are seen as they are, and the defects also in normal patc
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -19,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from semad import losses
-from semad.config.schema import Settings
+from semad.config.schema import DataSettings, Settings
+from semad.data.normalisation import resolve_normalisation
 from semad.errors import UserError
 from semad.methods.common import (
     LossAndTerms,
@@ -30,6 +32,7 @@ from semad.methods.common import (
     learning_rates,
 )
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
+from semad.nets.efficientnet import FEATURES, EfficientNetLite0, read_weights
 from semad.synthetic import splices
 from semad.synthetic.cracks import crack
 from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
@@ -96,6 +99,12 @@ def splice_batch(
     return seen, masks
 
 
+def discriminate(nets: Nets, images: jax.Array) -> jax.Array:
+    """D's logit of every cell, (N, H/4, W/4), by the features of a backbone too if there is one."""
+    beside = nets.backbone(images) if "backbone" in nets else ()
+    return nets.discriminator(images, *beside)
+
+
 def discriminator_loss(splice: Splice) -> Loss:
     """D finds what is spliced in."""
 
@@ -103,7 +112,7 @@ def discriminator_loss(splice: Splice) -> Loss:
         """Cross-entropy of every cell with how much of it is foreign."""
         del hparams
         seen, masks = splice(nets, batch, key)
-        target, logits = to_cells(masks), nets.discriminator(seen)
+        target, logits = to_cells(masks), discriminate(nets, seen)
         accuracy = ((logits > 0) == (target > 0.5)).mean()
         return losses.cross_entropy(logits, target).mean(), {"right": accuracy}
 
@@ -120,7 +129,7 @@ def generator_loss(part: slice) -> Loss:
         key = stream(key, "generator")
         masks = _masks(stream(key, Stream.MASKS), images)
         generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
-        logits = nets.discriminator(splices.splice(images, generated, masks))
+        logits = discriminate(nets, splices.splice(images, generated, masks))
         apart = jnp.abs(generated - images).mean(axis=-1)
         terms = {
             "adversarial": _mean(losses.cross_entropy(logits, 0.0), to_cells(masks)),
@@ -149,7 +158,7 @@ def teaching_loss(splice: Splice) -> Loss:
         known = to_cells(jnp.maximum(taught.defects, taught.normal))
         foreign = to_cells(taught.defects) / jnp.maximum(known, 1e-6)
         # One call: all of them are normalised as one batch.
-        logits = nets.discriminator(jnp.concatenate([seen, taught.images, planted]))
+        logits = discriminate(nets, jnp.concatenate([seen, taught.images, planted]))
         ends = (len(seen), len(seen) + count)
         of_spliced, of_taught, of_planted = jnp.split(logits, ends)
         terms = {
@@ -209,7 +218,7 @@ def fill(nets: Nets, key: jax.Array, images: jax.Array, masks: jax.Array) -> jax
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
     """D's logits at every pixel, and as probabilities; a patch has its highest 3×3 cells' mean."""
     del key, hparams
-    logits = nets.discriminator(images)
+    logits = discriminate(nets, images)
     cells = {"discriminator": logits, "probability": jax.nn.sigmoid(logits)}
     scores, maps = {}, {}
     for name, values in cells.items():
@@ -226,7 +235,13 @@ def build(settings: Settings) -> Method:
     parts = shares(rates, settings.train.batch_size)
     recipe = Recipe(parts, settings.splices.varied, settings.splices.cracks)
     splice = partial(splice_batch, recipe)
-    nets = {"discriminator": Net(DenseDiscriminator(layer_settings(settings.model)), (image,))}
+    backbone = settings.model.backbone
+    discriminator = DenseDiscriminator(layer_settings(settings.model))
+    nets = {"discriminator": Net(discriminator, (image, *_feature_shapes(plane, backbone)))}
+    if backbone:
+        _check_backbone(settings.data)
+        read = partial(read_weights, Path(backbone))
+        nets["backbone"] = Net(EfficientNetLite0(), (image,), read)
     updates: tuple[Update, ...] = (
         Update(
             "discriminator", ("discriminator",), discriminator_loss(splice), adam(settings.optim)
@@ -257,6 +272,21 @@ def build(settings: Settings) -> Method:
             family for name, family in excluded_families.items() if rates[name]
         ),
     )
+
+
+def _feature_shapes(plane: tuple[int, int], backbone: str) -> list[tuple[int, int, int]]:
+    """Of one image's features at 1/2 to 1/16, none without a backbone."""
+    sides = [tuple(side // 2**level for side in plane) for level in range(1, 5)]
+    return [(*side, count) for side, count in zip(sides, FEATURES, strict=True) if backbone]
+
+
+def _check_backbone(data: DataSettings) -> None:
+    """Raises a UserError unless a backbone would see images as those that it was trained on."""
+    if resolve_normalisation(data) != "range":
+        raise UserError(
+            "config.model.backbone needs grey values in a fixed range, as its photographs had; set "
+            "--config.data.normalisation=range"
+        )
 
 
 def _teaching(settings: Settings, splice: Splice) -> tuple[Phase, ...]:

@@ -87,6 +87,30 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
     return _with_native_slopes(x, kernel, stride, implementation)
 
 
+def depthwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Convolve each channel by itself with SAME padding.
+
+    One product for each tap: XLA's CPU backend has no fast kernel for grouped convolutions.
+
+    Args:
+      x: images `(n, h, w, c)`.
+      kernel: weights `(kh, kw, c)`.
+      stride: step along both axes.
+
+    Returns:
+      `(n, ceil(h / stride), ceil(w / stride), c)`.
+    """
+    h, h_pads = _conv_pads(x.shape[1], kernel.shape[0], stride)
+    w, w_pads = _conv_pads(x.shape[2], kernel.shape[1], stride)
+    padded = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
+    terms = [
+        padded[:, i : i + stride * (h - 1) + 1 : stride, j : j + stride * (w - 1) + 1 : stride]
+        * kernel[i, j]
+        for i, j in product(*map(range, kernel.shape[:2]))
+    ]
+    return sum(terms, start=jnp.zeros((), x.dtype))
+
+
 def _phases(x: jax.Array, kernel: jax.Array, stride: int, native: bool) -> jax.Array:
     """Transposed convolution as one correlation per output phase.
 

@@ -23,12 +23,25 @@ class DenseUNet(nn.Module):
     style: LayerSettings
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Joins what lies beside on the way down and up."""
+    def __call__(self, x: jax.Array, *beside: jax.Array, train: bool) -> jax.Array:
+        """Joins what lies beside on the way down and up.
+
+        `beside` are features of other networks at 1/2 to 1/16, or none; each is normalised, and
+        seen along with what is made at its size.
+        """
         style = self.style
         levels = []
-        for features in _DOWN:
+        for level, features in enumerate(_DOWN):
             x = style.normalise(Conv(style.features(features), 4, 2, style)(x), train)
+            if beside:
+                norm = nn.BatchNorm(
+                    use_running_average=not train,
+                    momentum=style.momentum,
+                    epsilon=style.epsilon,
+                    use_bias=False,
+                    use_scale=False,
+                )
+                x = jnp.concatenate([x, norm(beside[level])], axis=-1)
             levels.append(x)
         for level, features in zip((2, 1, 0), _UP, strict=True):
             if 2 ** (level + 1) < self.finest:
@@ -51,9 +64,9 @@ class DenseDiscriminator(nn.Module):
     style: LayerSettings
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """How foreign every cell looks."""
-        return DenseUNet(1, CELL_PIXELS, self.style)(x, train)[..., 0]
+    def __call__(self, x: jax.Array, *beside: jax.Array, train: bool) -> jax.Array:
+        """How foreign every cell looks; `beside` are features of the images, see `DenseUNet`."""
+        return DenseUNet(1, CELL_PIXELS, self.style)(x, *beside, train=train)[..., 0]
 
 
 class Inpainter(nn.Module):
@@ -73,7 +86,7 @@ class Inpainter(nn.Module):
         hidden = mask[..., None]
         planes: Sequence[jax.Array] = [plane[..., None] for plane in beside]
         x = jnp.concatenate([images * (1 - hidden), hidden, *planes], axis=-1)
-        return DenseUNet(self.features, 1, self.style)(x, train)
+        return DenseUNet(self.features, 1, self.style)(x, train=train)
 
 
 def to_cells(masks: jax.Array) -> jax.Array:

@@ -43,6 +43,25 @@ def init_population(method: Method, seeds: list[int]) -> TrainState:
     return jax.jit(jax.vmap(lambda seed: init_state(method, seed)))(jnp.asarray(seeds))
 
 
+def with_pretrained(method: Method, state: TrainState) -> TrainState:
+    """A fresh state of a population with what was trained elsewhere, the same in every member.
+
+    Raises:
+      UserError: for weights that cannot be read.
+    """
+    read = {name: net.pretrained() for name, net in method.nets.items() if net.pretrained}
+    if not read:
+        return state
+    members = len(state.step)
+
+    def begin(weights: Weights) -> Weights:
+        # Stacked twice: donated buffers must not appear twice in one state.
+        stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), read)
+        return weights._replace(params=weights.params | stacked)
+
+    return state._replace(weights=begin(state.weights), ema=begin(state.ema))
+
+
 def split(population: Any, group_size: int) -> list[Any]:
     """A stacked tree as groups of `group_size` members, the last one perhaps smaller."""
     members = jax.tree.leaves(population)[0].shape[0]

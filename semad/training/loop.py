@@ -9,7 +9,7 @@ from semad.errors import Interrupted, UserError
 from semad.run.checkpoints import Checkpoints
 from semad.run.history import clear_divergence
 from semad.run.prepare import Run
-from semad.run.state import init_population, merge, split
+from semad.run.state import init_population, merge, split, with_pretrained
 from semad.run.workdir import BEST, NO_BEST
 from semad.training.logs import Log, animate
 from semad.training.phase import Context, PhaseTraining
@@ -115,6 +115,7 @@ def _first_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     state = jax.device_put(init_population(run.method, run.system.seeds), jax.local_devices()[0])
     if checkpoints.latest() is not None:
         return checkpoints.restore(jax.eval_shape(lambda: state))
+    state = with_pretrained(run.method, state)
     checkpoints.save(state)  # so that a log without a checkpoint is one that was lost
     return state
 
