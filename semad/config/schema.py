@@ -181,7 +181,7 @@ class ModelSettings(Section):
         ABSENT,
         "file of an EfficientNet-lite0's weights, whose features the dense discriminator sees too; "
         "empty: none",
-        older="",
+        older_of={"dense_discriminator": ""},
     )
 
 

@@ -105,7 +105,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     padded = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
     terms = [
         padded[:, i : i + stride * (h - 1) + 1 : stride, j : j + stride * (w - 1) + 1 : stride]
-        * kernel[i, j]
+        * kernel[i, j].reshape((1, 1, 1, -1))
         for i, j in product(*map(range, kernel.shape[:2]))
     ]
     return sum(terms, start=jnp.zeros((), x.dtype))

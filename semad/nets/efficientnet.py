@@ -3,7 +3,7 @@
 The lite form of EfficientNet (Tan and Le 2019) has ReLU6 and no squeeze-and-excitation, and is
 small enough for a CPU. The weights are those that timm publishes as `tf_efficientnet_lite0`, in a
 local file in the safetensors format; semad comes with none. Batch normalisation is folded into the
-convolutions, since nothing here is trained.
+convolutions, since nothing here is trained, and until the file is read all weights are 0.
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ class _Layer(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = 3 if self.grey else x.shape[-1]
         shape = (self.size, self.size, channels, self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        kernel = self.param("kernel", nn.initializers.zeros_init(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         if self.grey:
             kernel = kernel.sum(axis=2, keepdims=True)
@@ -124,7 +124,7 @@ class _Depthwise(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
         shape = (self.size, self.size, channels)
-        kernel = self.param("kernel", nn.initializers.normal(1 / self.size), shape)
+        kernel = self.param("kernel", nn.initializers.zeros_init(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
         return depthwise(x, kernel, self.stride) + bias.reshape((1, 1, 1, -1))
 

@@ -76,8 +76,15 @@ def autoencode(x):
     return Energy(flat(x)[:, 1:3], x / 2)
 
 
+class KnownNets(SimpleNamespace):
+    """Functions by the names of nets."""
+
+    def __contains__(self, name):
+        return hasattr(self, name)
+
+
 def nets(**functions):
-    made = SimpleNamespace(**functions)
+    made = KnownNets(**functions)
     made.unrecorded = lambda: made
     made.as_type = made.with_convolution = lambda _: made
     return made
