@@ -21,7 +21,7 @@ from semad.metrics import pixels
 from semad.reports.tables import markdown_line
 
 _SPLICES = ("varied", "cracks")
-_HEAD = ("data", "pyramid", "cooldown", "borders", *_SPLICES)
+_HEAD = ("data", "backbone", "pyramid", "cooldown", "borders", *_SPLICES)
 _HEAD += ("planted defects: AP", "pixels: AUROC, AP")
 _HEAD += ("images: AUROC", "good ones flagged", "defective ones flagged", "by kind (pixels: AUROC)")
 TITLES = {"folder:magnetic_tile": "magnetic_tile"}
@@ -39,6 +39,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
     flagged = Counter(_kind(row) for row in metrics["images"] if row["flagged"])
     return {
         "dataset": metrics["dataset"],
+        "backbone": "yes" if metrics["config"]["model"].get("backbone") else "–",
         "pyramid": metrics["config"]["data"].get("pyramid", 1),
         "cooldown": metrics["config"]["train"].get("cooldown", 0.0),
         "borders": metrics["config"]["data"]["borders"],
@@ -86,7 +87,7 @@ def table() -> str:
                 defective.items(), run["pixels_of_kinds"].values(), strict=True
             )
         ]
-        cells = [TITLES.get(run["dataset"], run["dataset"])]
+        cells = [TITLES.get(run["dataset"], run["dataset"]), run.get("backbone", "–")]
         cells += [f"{run[key]:g}" for key in ("pyramid", "cooldown", "borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
         cells += ["–" if run["image_auroc"] is None else f"{run['image_auroc']:.3f}"]

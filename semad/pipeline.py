@@ -15,6 +15,7 @@ from semad.reports.run import write_report
 from semad.run import history
 from semad.run import workdir as workdirs
 from semad.run.prepare import Run, prepare
+from semad.run.state import read_pretrained
 from semad.run.system import System, build
 from semad.selection.measures import validation_measure
 from semad.selection.select import apply_selection
@@ -122,12 +123,26 @@ def train(run: Run, workdir: Path) -> TrainState:
         workdirs.check_same_run(workdir, run.settings, run.method, trains=True)
         workdirs.check_same_data(workdir, run.source.train)
         check_can_go_on(workdir)
+        if workdirs.newest_step(workdir) is None:
+            run = _with_pretrained(run)
         collective.by_first(partial(_record, run, workdir))
         state = loop.train(run, workdir, measure=validation_measure(run))
         if run.settings.eval.checkpoint == "best":
             state = workdirs.restore(workdir, run.system)
     _log.info("trained to step %d; checkpoints, log and TensorBoard in %s", state.step[0], workdir)
     return state
+
+
+def _with_pretrained(run: Run) -> Run:
+    """A run that starts, with what its nets were trained to elsewhere.
+
+    Raises:
+      UserError: for weights that cannot be read, or where processes have read others.
+    """
+    pretrained = read_pretrained(run.method)
+    sums = workdirs.pretrained_checksums(pretrained)
+    collective.check_same({f"weights of {name} of SHA-256": value for name, value in sums.items()})
+    return run._replace(pretrained=pretrained)
 
 
 def _record(run: Run, workdir: Path) -> None:

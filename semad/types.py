@@ -24,13 +24,13 @@ Hparams = Mapping[str, jax.Array]
 class Net(NamedTuple):
     """A network and the shapes of its inputs for one example, without the batch axis.
 
-    `pretrained`, if any, reads parameters that were trained elsewhere. A run begins with them in
-    place of random ones; after that they are in its checkpoints.
+    `read_pretrained`, if any, reads parameters that were trained elsewhere. A run starts with them
+    in place of random ones; after that they are in its checkpoints.
     """
 
     module: nn.Module
     inputs: tuple[tuple[int, ...], ...]
-    pretrained: Callable[[], Any] | None = None
+    read_pretrained: Callable[[], Any] | None = None
 
 
 def _with_convolution(module: nn.Module, implementation: str) -> nn.Module:

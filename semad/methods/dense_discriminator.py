@@ -10,14 +10,10 @@ A phase `teaching` (`--mode teach`) goes on with patches in which a person outli
 and false alarms. They are seen as they are, and the defects also in normal patches.
 """
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from semad import losses
 from semad.config.schema import DataSettings, Settings
@@ -31,14 +27,21 @@ from semad.methods.common import (
     layer_settings,
     learning_rates,
 )
+from semad.methods.spliced_batches import (
+    SOURCES,
+    Recipe,
+    Splice,
+    fill,
+    shares,
+    splice_batch,
+)
 from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
-from semad.nets.efficientnet import FEATURES, EfficientNetLite0, read_weights
+from semad.nets.efficientnet import EfficientNetLite0, feature_shapes
+from semad.nets.pretrained import read_weights
 from semad.synthetic import splices
-from semad.synthetic.cracks import crack
 from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
+from semad.utils.paths import expanded
 from semad.utils.rng import Stream, stream
-
-SOURCES = ("cutpaste", "texture", "generated", "sheet")
 
 _SHARE_TAUGHT = 8
 """Of a batch while teaching, one image in so many is added twice over: as it is, and spliced."""
@@ -53,50 +56,6 @@ outline that is learnt by heart stands above all else."""
 
 _TAUGHT = 0.1
 """Weight of the annotated patches, beside 1 of the synthetic anomalies."""
-
-
-class Recipe(NamedTuple):
-    """How a batch is spliced.
-
-    Attributes:
-      parts: which part of it each source fills.
-      varied: share of its images whose brightness and contrast are varied before.
-      cracks: share of its images with cracks on top.
-    """
-
-    parts: dict[str, slice]
-    varied: float = 0.0
-    cracks: float = 0.0
-
-
-Splice = Callable[[Nets, Batch, jax.Array], tuple[jax.Array, jax.Array]]
-"""(nets, batch, key) -> images with what is foreign in them, and where, (N, P, P) in [0, 1]."""
-
-
-def splice_batch(
-    recipe: Recipe, nets: Nets, batch: Batch, key: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """A `Splice` of all sources, each in its part of the batch."""
-    whole = batch.images
-    if recipe.varied:
-        whole = splices.vary_some(stream(key, Stream.VARIED), whole, recipe.varied)
-    masks = _masks(stream(key, Stream.MASKS), whole)
-    anomalies, visible = [], []
-    for name, part in recipe.parts.items():
-        images = whole[part]
-        source_key = stream(stream(key, Stream.SOURCES), name)
-        if name == "generated":
-            anomalies.append(fill(nets, source_key, images, masks[part]))
-        else:
-            anomalies.append(splices.SOURCES[name](source_key, whole, part))
-        seen = splices.occludes(images, anomalies[-1]) if name == "sheet" else 1.0
-        visible.append(masks[part] * seen)
-    masks = jnp.concatenate(visible)
-    seen = splices.splice(whole, jnp.concatenate(anomalies), masks)
-    if recipe.cracks:
-        seen, lines = crack(stream(key, Stream.CRACKS), seen, recipe.cracks)
-        masks = jnp.maximum(masks, lines)
-    return seen, masks
 
 
 def discriminate(nets: Nets, images: jax.Array) -> jax.Array:
@@ -127,7 +86,7 @@ def generator_loss(part: slice) -> Loss:
         images = batch.images[part]
         # Both updates of a step are given one key: G is asked about other masks than D.
         key = stream(key, "generator")
-        masks = _masks(stream(key, Stream.MASKS), images)
+        masks = splices.draw_masks(stream(key, Stream.MASKS), *images.shape[:2])
         generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
         logits = discriminate(nets, splices.splice(images, generated, masks))
         apart = jnp.abs(generated - images).mean(axis=-1)
@@ -172,34 +131,6 @@ def teaching_loss(splice: Splice) -> Loss:
     return loss
 
 
-def shares(rates: dict[str, float], batch_size: int) -> dict[str, slice]:
-    """Which part of a batch each source fills, by its rate; none for a rate of 0.
-
-    Raises:
-      UserError: when no rate is above 0, or a source would be left without an image.
-    """
-    total = sum(rates.values())
-    if not total:
-        raise UserError("every rate in config.splices is 0; there is nothing to find: raise one")
-    ends = np.round(np.cumsum([rates[name] for name in SOURCES]) / total * batch_size).astype(int)
-    parts = {
-        name: slice(int(start), int(end))
-        for name, start, end in zip(SOURCES, [0, *ends[:-1]], ends, strict=True)
-        if rates[name]
-    }
-    for name, part in parts.items():
-        if part.start == part.stop:
-            raise UserError(
-                f"config.splices.{name} is {rates[name]:g} of {total:g} in all: not one image of a "
-                f"batch of {batch_size}; raise it, or set a larger --config.train.batch_size"
-            )
-    return parts
-
-
-def _masks(key: jax.Array, images: jax.Array) -> jax.Array:
-    return splices.draw_masks(key, *images.shape[:2])
-
-
 def _smoothed(targets: jax.Array) -> jax.Array:
     """Targets in [0, 1] that no logit without an end can meet."""
     return targets + _UNSURE * (0.5 - targets)
@@ -207,12 +138,6 @@ def _smoothed(targets: jax.Array) -> jax.Array:
 
 def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     return (values * weights).sum() / jnp.maximum(weights.sum(), 1.0)
-
-
-def fill(nets: Nets, key: jax.Array, images: jax.Array, masks: jax.Array) -> jax.Array:
-    """What G puts in place of the masked parts, from their surroundings and noise."""
-    noise = jax.random.normal(key, masks.shape)
-    return jnp.tanh(nets.generator(images, masks, noise))
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
@@ -235,22 +160,20 @@ def build(settings: Settings) -> Method:
     parts = shares(rates, settings.train.batch_size)
     recipe = Recipe(parts, settings.splices.varied, settings.splices.cracks)
     splice = partial(splice_batch, recipe)
-    backbone = settings.model.backbone
-    discriminator = DenseDiscriminator(layer_settings(settings.model))
-    nets = {"discriminator": Net(discriminator, (image, *_feature_shapes(plane, backbone)))}
+    layers = layer_settings(settings.model)
+    backbone = expanded("config.model.backbone", settings.model.backbone)
+    features = feature_shapes(plane) if backbone else []
+    nets = {"discriminator": Net(DenseDiscriminator(layers), (image, *features))}
     if backbone:
         _check_backbone(settings.data)
-        read = partial(read_weights, Path(backbone))
-        nets["backbone"] = Net(EfficientNetLite0(), (image,), read)
+        nets["backbone"] = Net(EfficientNetLite0(layers), (image,), partial(read_weights, backbone))
     updates: tuple[Update, ...] = (
         Update(
             "discriminator", ("discriminator",), discriminator_loss(splice), adam(settings.optim)
         ),
     )
     if "generated" in parts:
-        nets["generator"] = Net(
-            Inpainter(settings.data.channels, layer_settings(settings.model)), (image, plane, plane)
-        )
+        nets["generator"] = Net(Inpainter(settings.data.channels, layers), (image, plane, plane))
         loss = generator_loss(parts["generated"])
         updates += (Update("generator", ("generator",), loss, adam(settings.optim)),)
     excluded_families = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
@@ -274,17 +197,11 @@ def build(settings: Settings) -> Method:
     )
 
 
-def _feature_shapes(plane: tuple[int, int], backbone: str) -> list[tuple[int, int, int]]:
-    """Of one image's features at 1/2 to 1/16, none without a backbone."""
-    sides = [tuple(side // 2**level for side in plane) for level in range(1, 5)]
-    return [(*side, count) for side, count in zip(sides, FEATURES, strict=True) if backbone]
-
-
 def _check_backbone(data: DataSettings) -> None:
     """Raises a UserError unless a backbone would see images as those that it was trained on."""
     if resolve_normalisation(data) != "range":
         raise UserError(
-            "config.model.backbone needs grey values in a fixed range, as its photographs had; set "
+            "config.model.backbone needs grey values in a fixed range; set "
             "--config.data.normalisation=range"
         )
 

@@ -87,19 +87,31 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
     return _with_native_slopes(x, kernel, stride, implementation)
 
 
-def depthwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+def depthwise(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> jax.Array:
     """Convolve each channel by itself with SAME padding.
 
-    One product for each tap: XLA's CPU backend has no fast kernel for grouped convolutions.
+    Unless it is to be native, it is one product per kernel tap: XLA's CPU backend takes 4 to 50
+    times as long for a grouped convolution.
 
     Args:
       x: images `(n, h, w, c)`.
       kernel: weights `(kh, kw, c)`.
       stride: step along both axes.
+      implementation: one of `IMPLEMENTATIONS`.
 
     Returns:
       `(n, ceil(h / stride), ceil(w / stride), c)`.
     """
+    _check(implementation)
+    if implementation == "native":
+        return lax.conv_general_dilated(
+            x,
+            kernel[:, :, None],
+            (stride, stride),
+            "SAME",
+            dimension_numbers=_LAYOUT,
+            feature_group_count=x.shape[3],
+        )
     h, h_pads = _conv_pads(x.shape[1], kernel.shape[0], stride)
     w, w_pads = _conv_pads(x.shape[2], kernel.shape[1], stride)
     padded = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))

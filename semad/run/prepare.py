@@ -1,6 +1,8 @@
 """A system with its data, and how training draws from it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -28,6 +30,7 @@ class Run(NamedTuple):
       normal: normal images, or evenly spread ones of many, for thresholds and validation.
       sampling: how training patches are drawn.
       annotated: patches of annotated images, of a run that is taught.
+      pretrained: net -> parameters that were trained elsewhere, of a run that starts.
     """
 
     system: System
@@ -36,6 +39,7 @@ class Run(NamedTuple):
     normal: NormalImages
     sampling: PatchSampling
     annotated: AnnotatedPatches | None = None
+    pretrained: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def holdout(self) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """The training state: made from a seed, stacked over a population, split into groups."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ def init_state(method: Method, seed: int | jax.Array) -> TrainState:
     """A fresh state of one member; all of its randomness follows from the seed.
 
     A net's initial weights follow from the seed and from its name alone, whatever other nets the
-    method has.
+    method has. Of a net that was trained elsewhere they are a stand-in; see `with_pretrained`.
     """
     key = jax.random.key(seed)
     init_key = stream(key, Stream.INIT)
@@ -43,23 +43,27 @@ def init_population(method: Method, seeds: list[int]) -> TrainState:
     return jax.jit(jax.vmap(lambda seed: init_state(method, seed)))(jnp.asarray(seeds))
 
 
-def with_pretrained(method: Method, state: TrainState) -> TrainState:
-    """A fresh state of a population with what was trained elsewhere, the same in every member.
+def read_pretrained(method: Method) -> dict[str, Any]:
+    """Net -> parameters, of the nets that were trained elsewhere.
 
     Raises:
-      UserError: for weights that cannot be read.
+      UserError: for a file that cannot be read, or does not suit the net.
     """
-    read = {name: net.pretrained() for name, net in method.nets.items() if net.pretrained}
-    if not read:
+    return {name: net.read_pretrained() for name, net in method.nets.items() if net.read_pretrained}
+
+
+def with_pretrained(state: TrainState, pretrained: Mapping[str, Any]) -> TrainState:
+    """A fresh state of a population with parameters of some nets, the same in every member."""
+    if not pretrained:
         return state
     members = len(state.step)
 
-    def begin(weights: Weights) -> Weights:
-        # Stacked twice: donated buffers must not appear twice in one state.
-        stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), read)
+    def overlaid(weights: Weights) -> Weights:
+        # Stacked for each anew: donated buffers must not appear twice in one state.
+        stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * members), dict(pretrained))
         return weights._replace(params=weights.params | stacked)
 
-    return state._replace(weights=begin(state.weights), ema=begin(state.ema))
+    return state._replace(weights=overlaid(state.weights), ema=overlaid(state.ema))
 
 
 def split(population: Any, group_size: int) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ TEACHING_FILE = "teaching.json"  # from which run and with which outlines a run 
 _RECORDS = (files.CONFIG_FILE, VERSIONS_FILE, NORMAL_FILE)
 _IMAGE, _SEEN, _PART, _NAMES = "image_", "seen", "part", "names"
 _IMAGES_KEY, _DEPTH_KEY = "training_images_sha256", "training_images_bit_depth"
+_PRETRAINED_KEY = "pretrained_sha256"
 NO_BEST = (
     "no best checkpoint, since nothing is validated while training; set "
     "--config.train.validate_every above 0 and, for a system without reconstructions, "
@@ -69,6 +70,7 @@ def store(workdir: Path, run: Run, trains: bool = True) -> None:
             _IMAGES_KEY: checksum(run.source.train),
             _DEPTH_KEY: run.source.bit_depth,
         }
+        record |= _pretrained_record(workdir, run)
         write_text(workdir / VERSIONS_FILE, json.dumps(record, indent=2) + "\n")
     if NORMAL_FILE in wanted:
         images, seen, part, names = run.normal
@@ -76,6 +78,17 @@ def store(workdir: Path, run: Run, trains: bool = True) -> None:
         about = {_SEEN: np.array(seen), _PART: np.array(part), _NAMES: np.array(names)}
         write_arrays(workdir / NORMAL_FILE, arrays | about)
     write_manifest_of(workdir, _RECORDS)
+
+
+def pretrained_checksums(pretrained: Mapping[str, Any]) -> dict[str, str]:
+    """Net -> SHA-256 of its parameters."""
+    return {name: checksum(jax.tree.leaves(params)) for name, params in pretrained.items()}
+
+
+def _pretrained_record(workdir: Path, run: Run) -> dict[str, Any]:
+    """Of the weights that a run starts with; of a run that goes on, what is stored."""
+    sums = pretrained_checksums(run.pretrained) or _versions(workdir).get(_PRETRAINED_KEY)
+    return {_PRETRAINED_KEY: sums} if sums else {}
 
 
 def load_annotated(workdir: Path) -> AnnotatedPatches:

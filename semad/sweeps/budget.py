@@ -67,10 +67,13 @@ def fitted_overrides(config: ml_collections.ConfigDict) -> list[str]:
 
 
 def parameters(config: ml_collections.ConfigDict) -> int:
-    """Of all networks of a system."""
+    """Of all networks of a system that it trains."""
     settings = resolve(config)
     method = METHODS[settings.method](settings)
-    return parameter_count(jax.eval_shape(lambda: init_state(method, 0)).weights.params)
+    params = jax.eval_shape(lambda: init_state(method, 0)).weights.params
+    return parameter_count(
+        {name: params[name] for name, net in method.nets.items() if not net.read_pretrained}
+    )
 
 
 def _width(config: ml_collections.ConfigDict, wanted: float) -> float:

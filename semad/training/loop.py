@@ -115,7 +115,7 @@ def _first_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     state = jax.device_put(init_population(run.method, run.system.seeds), jax.local_devices()[0])
     if checkpoints.latest() is not None:
         return checkpoints.restore(jax.eval_shape(lambda: state))
-    state = with_pretrained(run.method, state)
+    state = with_pretrained(state, run.pretrained)
     checkpoints.save(state)  # so that a log without a checkpoint is one that was lost
     return state
 

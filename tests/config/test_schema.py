@@ -33,11 +33,11 @@ from semad.methods import (
     METHODS,
     anogan,
     autoencoder,
-    dense_discriminator,
     ebgan,
     encebgan,
     fanogan,
     ganomaly,
+    spliced_batches,
 )
 from semad.methods.common import REDUCTIONS
 from semad.nets.layers import INITIALIZERS
@@ -198,8 +198,8 @@ def test_choices_of_systems_are_of_all_that_have_the_key():
 def test_tricks_and_splices_are_what_there_is():
     assert TRICKS == adversarial.COMBINATIONS
     shares = {"cracks", "varied"}  # of all images, not of the sources
-    assert set(SECTIONS["splices"].KNOBS) == shares | set(dense_discriminator.SOURCES)
-    assert set(dense_discriminator.SOURCES) == {"generated", *splices.SOURCES}
+    assert set(SECTIONS["splices"].KNOBS) == shares | set(spliced_batches.SOURCES)
+    assert set(spliced_batches.SOURCES) == {"generated", *splices.SOURCES}
 
 
 def test_the_page_is_up_to_date():

@@ -19,11 +19,12 @@ from semad.inference import score
 from semad.inference.export import export
 from semad.methods import dense_discriminator
 from semad.modes import run as run_mode
-from semad.nets.efficientnet import read_weights
-from semad.run.state import init_population, member, with_pretrained
+from semad.nets.pretrained import read_weights
+from semad.run.state import init_population, member, read_pretrained, with_pretrained
 from semad.run.system import build
-from semad.synthetic.splices import splice
+from semad.run.workdir import pretrained_checksums
 from semad.teaching.teach import teach
+from semad.types import Batch
 from tests import backbone_file, tiny
 from tests.methods.known import KEY, nets
 
@@ -47,7 +48,7 @@ def assert_same(one, other):
 def bound(backbone):
     """The nets of a fresh run, the backbone's weights read from a file."""
     method = build(config(backbone)).method
-    state = with_pretrained(method, init_population(method, [0]))
+    state = with_pretrained(init_population(method, [0]), read_pretrained(method))
     return method.bind(member(state, 0).ema)
 
 
@@ -74,16 +75,22 @@ def test_without_one_it_sees_images_alone():
     assert len(seen[0]) == 1
 
 
-def test_the_generator_is_judged_with_the_features_too(backbone):
-    """Its gradient goes through the backbone, which no update moves."""
-    known = bound(backbone)
-    images = jax.random.uniform(KEY, (2, 16, 16, 1), minval=-1)
-    masks = jnp.ones((2, 16, 16))
+def test_the_generator_is_judged_by_the_features_too():
+    """Its gradient goes through the backbone."""
+    batch = Batch(
+        jax.random.uniform(KEY, (4, 16, 16, 1), minval=-1), jnp.zeros((4, 1)), jnp.float32(0)
+    )
 
-    def adversarial(generated):
-        return dense_discriminator.discriminate(known, splice(images, generated, masks)).sum()
+    def loss(grey):
+        known = nets(
+            backbone=lambda images: [images[:, ::4, ::4, 0]],
+            discriminator=lambda images, features: features,
+            generator=lambda images, masks, noise: grey + 0 * images,
+        )
+        make = dense_discriminator.generator_loss(slice(0, 4))
+        return make(known, batch, KEY, {"w_contextual": 0.0})[0]
 
-    assert np.abs(jax.jit(jax.grad(adversarial))(jnp.zeros_like(images))).sum() > 0
+    assert jax.grad(loss)(jnp.float32(0.1)) != 0
 
 
 class Trained(NamedTuple):
@@ -120,8 +127,15 @@ def test_the_file_is_needed_where_a_run_begins_and_never_again(trained, tmp_path
     workdir = shutil.copytree(trained.workdir, tmp_path / "run")
     run_mode("train", workdir, long)
     assert_same(semad.load(workdir).members_[1].weights.params["backbone"], trained.weights)
-    with pytest.raises(UserError, match=r"config\.model\.backbone: .* cannot be read"):
-        run_mode("train", tmp_path / "new", long)
+    stored = json.loads((workdir / "versions.json").read_text())["pretrained_sha256"]
+    assert stored == pretrained_checksums({"backbone": trained.weights})
+
+
+def test_a_path_can_be_corrected_in_the_same_folder(trained, tmp_path):
+    with pytest.raises(UserError, match=r"config\.model\.backbone: .* is no file"):
+        run_mode("train", tmp_path / "run", config(trained.backbone))
+    path = backbone_file.write(tmp_path / "weights.safetensors")
+    run_mode("train", tmp_path / "run", config(path))
 
 
 @pytest.mark.parametrize("file_format", FORMATS)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from semad.config.settings import resolve
 from semad.errors import UserError
-from semad.methods import dense_discriminator, inpainting
+from semad.methods import dense_discriminator, inpainting, spliced_batches
 from semad.nets.dense import to_cells, to_pixels
 from semad.nets.mixture import GaussianMixture
 from semad.run.state import init_population, member
@@ -33,8 +33,8 @@ def judge(images):
 
 
 def discriminator_loss(rates, **more):
-    recipe = dense_discriminator.Recipe(dense_discriminator.shares(rates, 8), **more)
-    return dense_discriminator.discriminator_loss(partial(dense_discriminator.splice_batch, recipe))
+    recipe = spliced_batches.Recipe(spliced_batches.shares(rates, 8), **more)
+    return dense_discriminator.discriminator_loss(partial(spliced_batches.splice_batch, recipe))
 
 
 def test_cells_and_pixels():
@@ -61,7 +61,7 @@ def test_the_discriminators_loss_is_the_cross_entropy_of_cells():
 
 def test_the_generators_loss_counts_inside_the_masks_alone():
     rates = {"cutpaste": 1.0, "texture": 0.0, "generated": 1.0, "sheet": 0.0}
-    loss = dense_discriminator.generator_loss(dense_discriminator.shares(rates, 8)["generated"])
+    loss = dense_discriminator.generator_loss(spliced_batches.shares(rates, 8)["generated"])
     known = nets(discriminator=judge, generator=lambda images, masks, noise: 0 * images + GREY)
     found, terms = loss(known, BATCH, KEY, {"w_contextual": 2.0})
     images = np.asarray(IMAGES[4:, ..., 0])  # the second half is the generator's
