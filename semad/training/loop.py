@@ -112,10 +112,10 @@ def _train_from(
 def _first_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     """The newest state that was saved, or the initial one, which is saved then."""
     # Placed as a restored state is, so that both run the same compiled programs.
-    state = jax.device_put(init_population(run.method, run.system.seeds), jax.local_devices()[0])
+    fresh = with_pretrained(init_population(run.method, run.system.seeds), run.pretrained)
+    state = jax.device_put(fresh, jax.local_devices()[0])
     if checkpoints.latest() is not None:
         return checkpoints.restore(jax.eval_shape(lambda: state))
-    state = with_pretrained(state, run.pretrained)
     checkpoints.save(state)  # so that a log without a checkpoint is one that was lost
     return state
 
