@@ -111,7 +111,7 @@ def semad_losses(method, weights, batches):
 
 def splices_of(method, batch):
     """What the dense discriminator is shown of a batch, and the masks."""
-    nets, loss = mock.Mock(), method.phases[0].updates[0].loss
+    nets, loss = mock.MagicMock(), method.phases[0].updates[0].loss
     nets.discriminator.side_effect = lambda images: jnp.zeros((len(images), 8, 8))
 
     @jax.jit

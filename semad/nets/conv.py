@@ -50,9 +50,7 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> j
     if implementation == "mixed":
         return _mixed(x, kernel, stride)
     if implementation == "native":
-        return lax.conv_general_dilated(
-            x, kernel, (stride, stride), "SAME", dimension_numbers=_LAYOUT
-        )
+        return _native(x, kernel, stride)
     n, height, width, c = x.shape
     if stride == 2 and height % 2 == width % 2 == 0 and _minimal(kernel, height // 2, width // 2):
         # The transpose of the transposed convolution with the turned kernel.
@@ -87,6 +85,14 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int, implementation:
     return _with_native_slopes(x, kernel, stride, implementation)
 
 
+def _native(x: jax.Array, kernel: jax.Array, stride: int, groups: int = 1) -> jax.Array:
+    """XLA's own convolution with SAME padding."""
+    strides = (stride, stride)
+    return lax.conv_general_dilated(
+        x, kernel, strides, "SAME", dimension_numbers=_LAYOUT, feature_group_count=groups
+    )
+
+
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int, implementation: str) -> jax.Array:
     """Convolve each channel by itself with SAME padding.
 
@@ -104,14 +110,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, stride: int, implementation: str)
     """
     _check(implementation)
     if implementation == "native":
-        return lax.conv_general_dilated(
-            x,
-            kernel[:, :, None],
-            (stride, stride),
-            "SAME",
-            dimension_numbers=_LAYOUT,
-            feature_group_count=x.shape[3],
-        )
+        return _native(x, kernel[:, :, None], stride, groups=x.shape[3])
     h, h_pads = _conv_pads(x.shape[1], kernel.shape[0], stride)
     w, w_pads = _conv_pads(x.shape[2], kernel.shape[1], stride)
     padded = jnp.pad(x, ((0, 0), h_pads, w_pads, (0, 0)))
