@@ -39,7 +39,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
     flagged = Counter(_kind(row) for row in metrics["images"] if row["flagged"])
     return {
         "dataset": metrics["dataset"],
-        "backbone": "yes" if metrics["config"]["model"].get("backbone") else "–",
+        "backbone": bool(metrics["config"]["model"].get("backbone")),
         "pyramid": metrics["config"]["data"].get("pyramid", 1),
         "cooldown": metrics["config"]["train"].get("cooldown", 0.0),
         "borders": metrics["config"]["data"]["borders"],
@@ -87,7 +87,8 @@ def table() -> str:
                 defective.items(), run["pixels_of_kinds"].values(), strict=True
             )
         ]
-        cells = [TITLES.get(run["dataset"], run["dataset"]), run.get("backbone", "–")]
+        cells = [TITLES.get(run["dataset"], run["dataset"])]
+        cells += ["yes" if run.get("backbone") else "–"]  # older rows do not say
         cells += [f"{run[key]:g}" for key in ("pyramid", "cooldown", "borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
         cells += ["–" if run["image_auroc"] is None else f"{run['image_auroc']:.3f}"]

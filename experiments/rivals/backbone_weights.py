@@ -17,7 +17,11 @@ from safetensors.torch import save_file
 from semad.commandline import one_line_errors
 from semad.errors import UserError
 
-_BLOCKS_OF_STAGES = (1, 2, 2, 3, 3, 4, 1)
+_PLACES = [
+    (stage, block) for stage, count in enumerate((1, 2, 2, 3, 3, 4, 1)) for block in range(count)
+]
+"""Stage, and place in it, of each block of the package."""
+
 _NAMES = (
     (r"^_conv_stem\.", "conv_stem."),
     (r"^_bn0\.", "bn1."),
@@ -45,12 +49,7 @@ def renamed(name: str) -> str:
     """timm's name of a tensor of the package."""
     if match := re.match(r"^_blocks\.(\d+)\.(\w+)\.(\w+)$", name):
         number, layer, part = int(match[1]), match[2], match[3]
-        places = [
-            (stage, block)
-            for stage, count in enumerate(_BLOCKS_OF_STAGES)
-            for block in range(count)
-        ]
-        stage, block = places[number]
+        stage, block = _PLACES[number]
         layers = _LAYERS if number else _LAYERS_OF_FIRST_BLOCK
         return f"blocks.{stage}.{block}.{layers[layer]}.{part}"
     for pattern, replacement in _NAMES:

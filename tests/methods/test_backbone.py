@@ -20,9 +20,17 @@ from semad.inference.export import export
 from semad.methods import dense_discriminator
 from semad.modes import run as run_mode
 from semad.nets.pretrained import read_weights
-from semad.run.state import init_population, member, read_pretrained, with_pretrained
+from semad.run.state import (
+    init_population,
+    init_state,
+    member,
+    parameter_count,
+    read_pretrained,
+    with_pretrained,
+)
 from semad.run.system import build
 from semad.run.workdir import pretrained_checksums
+from semad.sweeps.budget import parameters
 from semad.teaching.teach import teach
 from semad.types import Batch
 from tests import backbone_file, tiny
@@ -162,6 +170,12 @@ def test_it_is_taught(trained, tmp_path):
     assert_same(after["backbone"], trained.weights)
     pairs = zip(*map(jax.tree.leaves, (before, after)), strict=True)
     assert any(np.any(a != b) for a, b in pairs)
+
+
+def test_a_budget_counts_what_is_trained(backbone):
+    given = config(backbone)
+    params = jax.eval_shape(lambda: init_state(build(given).method, 0)).weights.params
+    assert parameters(given) == parameter_count(params["discriminator"]) > 0
 
 
 def test_standardised_patches_are_refused(backbone):
