@@ -13,10 +13,13 @@ def get_config(preset: str = "thesis") -> ml_collections.ConfigDict:
     config.data.borders = 1.0  # else borders are seldom seen, and score high
     config.model.bn_epsilon = 1e-5  # Flax's default
     config.model.backbone = ""  # weights of a pretrained network whose features are seen too
+    config.model.components = 8  # Gaussians in the mixture that is the features' density
+    config.train.density_epochs = 0  # 0: no density
     config.train.teaching_epochs = 0  # set by --mode teach
     config.train.ema_share = 1 / 9  # no game, in which a wide average would hurt
     config.lr.discriminator = 1e-3
     config.lr.generator = 2e-4
+    config.lr.density = 3e-2
     # Maps by patches as large as those it learnt on, overlapping by half. Windows of 128 pixels
     # show it surroundings that it never saw, and of the films, beads, clots and specks planted into
     # NanoTWICE's held-out strips it finds less then: average precision .60, by patches .64.

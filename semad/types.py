@@ -258,6 +258,7 @@ class Method(NamedTuple):
       aliases: other names that a source gives to scores -> the scores' names here.
       excluded_families: families of `semad.synthetic.planted` that are much like what it trains on,
         so that finding them says little of it.
+      candidates: the scores that the validator chooses among; empty: all.
     """
 
     name: str
@@ -278,6 +279,7 @@ class Method(NamedTuple):
     halves_batch_on_cpu: bool = False
     aliases: Mapping[str, str] = MappingProxyType({})
     excluded_families: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
 
     def with_convolution(self, implementation: str) -> "Method":
         """The same method with convolutions of one implementation; see `semad.nets.conv`."""

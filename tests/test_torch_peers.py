@@ -10,6 +10,7 @@ import pytest
 from semad.config.settings import resolve
 from semad.methods import METHODS, dense_discriminator
 from semad.nets.layers import LayerSettings
+from semad.nets.thesis import DiscriminatorOutput
 from semad.scoring.batched import ScoringState, make_scorer
 from semad.training.step import apply_update
 from semad.types import Batch, TrainState
@@ -112,7 +113,9 @@ def semad_losses(method, weights, batches):
 def splices_of(method, batch):
     """What the dense discriminator is shown of a batch, and the masks."""
     nets, loss = mock.MagicMock(), method.phases[0].updates[0].loss
-    nets.discriminator.side_effect = lambda images: jnp.zeros((len(images), 8, 8))
+    nets.discriminator.side_effect = lambda images: DiscriminatorOutput(
+        jnp.zeros((len(images), 8, 8)), jnp.zeros((len(images), 8, 8, 1))
+    )
 
     @jax.jit
     def record():

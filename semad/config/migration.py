@@ -49,6 +49,8 @@ def migrate(stored: dict[str, Any]) -> None:
         stored["score"]["flips"] = "all" if flips else "none"
     if stored["score"].get("pooling") == "tenth":  # of the pixels, where it is 3 % now
         stored["score"]["pooling"] = "top"
+    if stored["method"] == "dense_discriminator":  # the net came later
+        stored["lr"].setdefault("density", 3e-2)
     for section, names in REMOVED.items():
         for name in names:
             stored.get(section, {}).pop(name, None)

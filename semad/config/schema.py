@@ -176,7 +176,13 @@ class ModelSettings(Section):
     form: str = knob(
         ABSENT, "of the autoencoder", choices=("undercomplete", "regularised", "denoising")
     )
-    components: int = knob(ABSENT, "Gaussians in the mixture", low=1, high=1_024)
+    components: int = knob(
+        ABSENT,
+        "Gaussians in the mixture",
+        low=1,
+        high=1_024,
+        older_of={"dense_discriminator": 8},
+    )
     backbone: str = knob(
         ABSENT,
         "file of an EfficientNet-lite0's weights, whose features the dense discriminator sees too; "
@@ -201,7 +207,13 @@ class TrainSettings(Section):
         ABSENT, "of the phase `encoder`", low=0, high=_MOST_STEPS, older_of={"anogan": 0}
     )
     return_epochs: int = knob(ABSENT, "of the phase `return`", low=0, high=_MOST_STEPS)
-    density_epochs: int = knob(ABSENT, "of the phase `density`", low=0, high=_MOST_STEPS)
+    density_epochs: int = knob(
+        ABSENT,
+        "of the phase `density`; 0: without one",
+        low=0,
+        high=_MOST_STEPS,
+        older_of={"dense_discriminator": 0},
+    )
     teaching_epochs: int = knob(
         ABSENT,
         "of the phase `teaching`, which --mode teach adds",

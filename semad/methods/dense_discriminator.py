@@ -8,6 +8,9 @@ there, so that D sees samples of every age. Without it no generator exists: the 
 
 A phase `teaching` (`--mode teach`) goes on with patches in which a person outlined missed defects
 and false alarms. They are seen as they are, and the defects also in normal patches.
+
+A last phase, `density`, learns how D's features of normal patches are distributed. The score
+`fused` adds how rare they are to D's probabilities.
 """
 
 from functools import partial
@@ -35,9 +38,18 @@ from semad.methods.spliced_batches import (
     shares,
     splice_batch,
 )
-from semad.nets.dense import DenseDiscriminator, Inpainter, to_cells, to_pixels
+from semad.nets.dense import (
+    CELL_PIXELS,
+    FEATURES,
+    DenseDiscriminator,
+    Inpainter,
+    to_cells,
+    to_pixels,
+)
 from semad.nets.efficientnet import EfficientNetLite0, feature_shapes
+from semad.nets.mixture import FeatureDensity
 from semad.nets.pretrained import read_weights
+from semad.nets.thesis import DiscriminatorOutput
 from semad.synthetic import splices
 from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Update
 from semad.utils.paths import expanded
@@ -58,8 +70,8 @@ _TAUGHT = 0.1
 """Weight of the annotated patches, beside 1 of the synthetic anomalies."""
 
 
-def discriminate(nets: Nets, images: jax.Array) -> jax.Array:
-    """D's logit of every cell, (N, H/4, W/4), by the features of a backbone too if there is one."""
+def discriminate(nets: Nets, images: jax.Array) -> DiscriminatorOutput:
+    """D's logits (N, H/4, W/4) and features, by those of a backbone too if there is one."""
     beside = nets.backbone(images) if "backbone" in nets else ()
     return nets.discriminator(images, *beside)
 
@@ -71,7 +83,7 @@ def discriminator_loss(splice: Splice) -> Loss:
         """Cross-entropy of every cell with how much of it is foreign."""
         del hparams
         seen, masks = splice(nets, batch, key)
-        target, logits = to_cells(masks), discriminate(nets, seen)
+        target, logits = to_cells(masks), discriminate(nets, seen).logits
         accuracy = ((logits > 0) == (target > 0.5)).mean()
         return losses.cross_entropy(logits, target).mean(), {"right": accuracy}
 
@@ -88,7 +100,7 @@ def generator_loss(part: slice) -> Loss:
         key = stream(key, "generator")
         masks = splices.draw_masks(stream(key, Stream.MASKS), *images.shape[:2])
         generated = fill(nets, stream(key, Stream.SOURCES), images, masks)
-        logits = discriminate(nets, splices.splice(images, generated, masks))
+        logits = discriminate(nets, splices.splice(images, generated, masks)).logits
         apart = jnp.abs(generated - images).mean(axis=-1)
         terms = {
             "adversarial": _mean(losses.cross_entropy(logits, 0.0), to_cells(masks)),
@@ -117,7 +129,7 @@ def teaching_loss(splice: Splice) -> Loss:
         known = to_cells(jnp.maximum(taught.defects, taught.normal))
         foreign = to_cells(taught.defects) / jnp.maximum(known, 1e-6)
         # One call: all of them are normalised as one batch.
-        logits = discriminate(nets, jnp.concatenate([seen, taught.images, planted]))
+        logits = discriminate(nets, jnp.concatenate([seen, taught.images, planted])).logits
         ends = (len(seen), len(seen) + count)
         of_spliced, of_taught, of_planted = jnp.split(logits, ends)
         terms = {
@@ -131,6 +143,14 @@ def teaching_loss(splice: Splice) -> Loss:
     return loss
 
 
+def density_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
+    """Minus the mean log density of D's features of normal patches; D stays as it is."""
+    del key, hparams
+    seen = discriminate(nets, batch.images)
+    known = nets.density(seen.features, jax.nn.sigmoid(seen.logits))
+    return -known.log_density.mean(), {}
+
+
 def _smoothed(targets: jax.Array) -> jax.Array:
     """Targets in [0, 1] that no logit without an end can meet."""
     return targets + _UNSURE * (0.5 - targets)
@@ -141,10 +161,16 @@ def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> MethodOutput:
-    """D's logits at every pixel, and as probabilities; a patch has its highest 3×3 cells' mean."""
+    """D's logits at every pixel, and as probabilities; a patch has its highest 3×3 cells' mean.
+
+    With a density also `density`, minus its logarithm, and `fused`, of probabilities and density.
+    """
     del key, hparams
-    logits = discriminate(nets, images)
-    cells = {"discriminator": logits, "probability": jax.nn.sigmoid(logits)}
+    seen = discriminate(nets, images)
+    cells = {"discriminator": seen.logits, "probability": jax.nn.sigmoid(seen.logits)}
+    if "density" in nets:
+        known = nets.density(seen.features, cells["probability"])
+        cells |= {"density": -known.log_density, "fused": known.fused}
     scores, maps = {}, {}
     for name, values in cells.items():
         means = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, 3, 3), (1, 1, 1), "VALID")
@@ -176,6 +202,12 @@ def build(settings: Settings) -> Method:
         nets["generator"] = Net(Inpainter(settings.data.channels, layers), (image, plane, plane))
         loss = generator_loss(parts["generated"])
         updates += (Update("generator", ("generator",), loss, adam(settings.optim)),)
+    has_density = settings.train.density_epochs > 0
+    if has_density:
+        cells = (plane[0] // CELL_PIXELS, plane[1] // CELL_PIXELS)
+        described = (*cells, layers.features(FEATURES))
+        density = FeatureDensity(settings.model.components, settings.model.bn_momentum)
+        nets["density"] = Net(density, (described, cells))
     excluded_families = {"cutpaste": "cutpaste", "texture": "texture", "sheet": "film"}
     return Method(
         name="dense_discriminator",
@@ -184,16 +216,19 @@ def build(settings: Settings) -> Method:
         phases=(
             Phase("splices", settings.train.epochs, updates),
             *_teaching(settings, splice),
+            *_density(settings),
         ),
         hparams=for_nets(learning_rates(settings.lr), nets)
         | {"w_contextual": settings.loss.contextual},
         score=score,
-        default_score="discriminator",
+        default_score="fused" if has_density else "discriminator",
         convolutional=True,
         halves_batch_on_cpu=True,
         excluded_families=tuple(
             family for name, family in excluded_families.items() if rates[name]
         ),
+        # Planted defects do not see what a density is for (docs/results/maps.md).
+        candidates=("fused",) if has_density else (),
     )
 
 
@@ -215,3 +250,12 @@ def _teaching(settings: Settings, splice: Splice) -> tuple[Phase, ...]:
     count = max(1, train.batch_size // _SHARE_TAUGHT)
     key = "train.teaching_epochs"
     return (Phase("teaching", train.teaching_epochs, (update,), key, count, _KEPT),)
+
+
+def _density(settings: Settings) -> tuple[Phase, ...]:
+    """The last phase: D is what it stays. None without epochs."""
+    epochs = settings.train.density_epochs
+    if not epochs:
+        return ()
+    update = Update("density", ("density",), density_loss, adam(settings.optim))
+    return (Phase("density", epochs, (update,), "train.density_epochs"),)

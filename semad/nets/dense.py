@@ -7,23 +7,32 @@ import jax
 import jax.numpy as jnp
 
 from semad.nets.layers import Conv, LayerSettings
+from semad.nets.thesis import DiscriminatorOutput
 
 CELL_PIXELS = 4
 """Height and width of a cell, each of which has its own logit of the discriminator."""
+
+FEATURES = 128
+"""Of a cell before the discriminator's last layer, at full width."""
 
 _DOWN = (64, 128, 256, 256)
 _UP = (128, 128, 64)
 
 
 class DenseUNet(nn.Module):
-    """Down to 1/16 and back to 1/`finest`: (N, H, W, C) -> (N, H/finest, W/finest, features)."""
+    """Down to 1/16 and back to 1/`finest`: (N, H, W, C) -> (N, H/finest, W/finest, features).
+
+    What its last layer sees comes second.
+    """
 
     features: int
     finest: int
     style: LayerSettings
 
     @nn.compact
-    def __call__(self, x: jax.Array, *beside: jax.Array, train: bool) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, *beside: jax.Array, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
         """Joins what lies beside on the way down and up.
 
         `beside` are features of other networks at 1/2 to 1/16, or none; each is normalised, and
@@ -49,13 +58,13 @@ class DenseUNet(nn.Module):
             x = Conv(style.features(features), 4, 2, style, transposed=True)(x)
             x = style.normalise(jnp.concatenate([x, levels[level]], axis=-1), train)
         if self.finest == 1:
-            return Conv(self.features, 4, 2, style, transposed=True)(x)
-        x = style.normalise(Conv(style.features(128), 3, 1, style)(x), train)
-        return Conv(self.features, 3, 1, style)(x)
+            return Conv(self.features, 4, 2, style, transposed=True)(x), x
+        x = style.normalise(Conv(style.features(FEATURES), 3, 1, style)(x), train)
+        return Conv(self.features, 3, 1, style)(x), x
 
 
 class DenseDiscriminator(nn.Module):
-    """Images (N, H, W, C) -> logits (N, H/4, W/4), one for each cell.
+    """Images (N, H, W, C) -> logits (N, H/4, W/4) and features (N, H/4, W/4, F) of each cell.
 
     As the discriminator of Schönfeld et al. (2020), it has a logit for each place; cells suffice
     where maps are smoothed, and cost a sixteenth of pixels.
@@ -64,9 +73,10 @@ class DenseDiscriminator(nn.Module):
     style: LayerSettings
 
     @nn.compact
-    def __call__(self, x: jax.Array, *beside: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, *beside: jax.Array, train: bool) -> DiscriminatorOutput:
         """How foreign every cell looks; `beside` are features of the images, see `DenseUNet`."""
-        return DenseUNet(1, CELL_PIXELS, self.style)(x, *beside, train=train)[..., 0]
+        logits, features = DenseUNet(1, CELL_PIXELS, self.style)(x, *beside, train=train)
+        return DiscriminatorOutput(logits[..., 0], features)
 
 
 class Inpainter(nn.Module):
@@ -86,7 +96,7 @@ class Inpainter(nn.Module):
         hidden = mask[..., None]
         planes: Sequence[jax.Array] = [plane[..., None] for plane in beside]
         x = jnp.concatenate([images * (1 - hidden), hidden, *planes], axis=-1)
-        return DenseUNet(self.features, 1, self.style)(x, train=train)
+        return DenseUNet(self.features, 1, self.style)(x, train=train)[0]
 
 
 def to_cells(masks: jax.Array) -> jax.Array:

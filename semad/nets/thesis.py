@@ -17,7 +17,10 @@ PATCH_SIZES = (16, 32, 64, 128)
 
 
 class DiscriminatorOutput(NamedTuple):
-    """A discriminator's output: logits (N,), and the features (N, F) before its last layer."""
+    """A discriminator's output: logits (N,), and the features (N, F) before its last layer.
+
+    A dense one has both for every cell of the images.
+    """
 
     logits: jax.Array
     features: jax.Array

@@ -55,7 +55,8 @@ def select(
     """
     settings, excluded = system.settings, system.method.excluded_families
     scorer = over_devices(make_scorer(system.method, maps=True))
-    mapper = partial(map_images, scorer, member, tiling=system.scoring.tiling)
+    names = system.method.candidates
+    mapper = partial(map_images, scorer, member, tiling=system.scoring.tiling, names=names)
     trial = try_on(mapper, normal, settings.seed, label="choosing a score", unfinished=unfinished)
     ranked = rank(trial, smoothings=smoothings, excluded_families=excluded)
     best, area = ranked[0].setting, settings.score.min_area

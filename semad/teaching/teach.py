@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -20,6 +21,7 @@ from semad.inference.origin import reading_of
 from semad.reports.run import write_report
 from semad.run import workdir as workdirs
 from semad.run.checkpoints import Checkpoints
+from semad.run.prepare import prepare
 from semad.run.state import init_population
 from semad.run.system import System, build
 from semad.run.workdir import TEACHING_FILE
@@ -179,10 +181,20 @@ def _begin(
     annotated.write(output, patches)
     fresh = init_population(after.method, after.seeds).opt_state
     averaged = jax.tree.map(lambda leaf: leaf.copy(), state.ema)  # donated buffers must differ
-    taught = state._replace(weights=averaged, opt_state=fresh | state.opt_state)
+    step = jnp.minimum(state.step, _start(before, after))
+    taught = state._replace(step=step, weights=averaged, opt_state=fresh | state.opt_state)
     files.store(output, after.settings)
     with Checkpoints(output) as checkpoints:
         checkpoints.save(taught)
+
+
+def _start(before: System, after: System) -> int:
+    """The first step of teaching: before the phases that follow it, which are run through again."""
+    names = [phase.name for phase in after.method.phases]
+    later = names[names.index("teaching") + 1 :]
+    run = prepare(before.settings)
+    starts = [start for phase, start, _ in run.phases if phase.name in later]
+    return min([*starts, run.total_steps])
 
 
 def _write(output: Path, record: dict[str, Any]) -> None:

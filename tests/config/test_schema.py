@@ -331,6 +331,7 @@ def test_traced_values_are_not_compiled_in(name):
 
 # Where a default leaves out what a traced value weighs.
 ALL_ON = {
+    "dense_discriminator": [{"train__density_epochs": 1}],
     "autoencoder": [{"model__form": "denoising"}, {"model__form": "regularised"}],
     "sencebgan": [{"model__allow_xx": True, "model__allow_zz": True}],
 }

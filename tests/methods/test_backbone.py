@@ -18,8 +18,10 @@ from semad.errors import UserError
 from semad.inference import score
 from semad.inference.export import export
 from semad.methods import dense_discriminator
+from semad.methods.dense_discriminator import discriminate
 from semad.modes import run as run_mode
 from semad.nets.pretrained import read_weights
+from semad.nets.thesis import DiscriminatorOutput
 from semad.run.state import (
     init_population,
     init_state,
@@ -66,9 +68,7 @@ def test_the_discriminator_sees_the_features(backbone):
     for seed in (0, 1):
         path = backbone_file.write(backbone.with_name(f"{seed}.safetensors"), seed)
         known = bound(path)
-        logits.append(
-            jax.jit(lambda x, known=known: dense_discriminator.discriminate(known, x))(images)
-        )
+        logits.append(jax.jit(lambda x, known=known: discriminate(known, x).logits)(images))
     assert logits[0].shape == (2, 8, 12)
     assert not np.allclose(*logits)
 
@@ -78,7 +78,7 @@ def test_without_one_it_sees_images_alone():
     seen = []
     known = nets(discriminator=lambda *inputs: seen.append(inputs) or inputs[0][:, ::4, ::4, 0])
     images = jnp.ones((2, 16, 16, 1))
-    dense_discriminator.discriminate(known, images)
+    discriminate(known, images)
     assert len(seen) == 1
     assert len(seen[0]) == 1
 
@@ -92,7 +92,7 @@ def test_the_generator_is_judged_by_the_features_too():
     def loss(grey):
         known = nets(
             backbone=lambda images: [images[:, ::4, ::4, 0]],
-            discriminator=lambda images, features: features,
+            discriminator=lambda images, features: DiscriminatorOutput(features, features),
             generator=lambda images, masks, noise: grey + 0 * images,
         )
         make = dense_discriminator.generator_loss(slice(0, 4))
