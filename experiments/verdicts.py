@@ -21,7 +21,7 @@ from semad.metrics import pixels
 from semad.reports.tables import markdown_line
 
 _SPLICES = ("varied", "cracks")
-_HEAD = ("data", "backbone", "pyramid", "cooldown", "borders", *_SPLICES)
+_HEAD = ("data", "backbone", "density", "pyramid", "cooldown", "borders", *_SPLICES)
 _HEAD += ("planted defects: AP", "pixels: AUROC, AP")
 _HEAD += ("images: AUROC", "good ones flagged", "defective ones flagged", "by kind (pixels: AUROC)")
 TITLES = {"folder:magnetic_tile": "magnetic_tile"}
@@ -40,6 +40,7 @@ def verdicts(workdir: Path) -> dict[str, Any]:
     return {
         "dataset": metrics["dataset"],
         "backbone": bool(metrics["config"]["model"].get("backbone")),
+        "density": bool(metrics["config"]["train"].get("density_epochs")),
         "pyramid": metrics["config"]["data"].get("pyramid", 1),
         "cooldown": metrics["config"]["train"].get("cooldown", 0.0),
         "borders": metrics["config"]["data"]["borders"],
@@ -88,7 +89,8 @@ def table() -> str:
             )
         ]
         cells = [TITLES.get(run["dataset"], run["dataset"])]
-        cells += ["yes" if run.get("backbone") else "–"]  # older rows do not say
+        # Older rows do not say.
+        cells += ["yes" if run.get(key) else "–" for key in ("backbone", "density")]
         cells += [f"{run[key]:g}" for key in ("pyramid", "cooldown", "borders", *_SPLICES)]
         cells += [f"{run['planted']:.3f}", "{:.3f}, {:.3f}".format(*run["pixels"])]
         cells += ["–" if run["image_auroc"] is None else f"{run['image_auroc']:.3f}"]

@@ -1,16 +1,16 @@
 """The dense discriminator: trained to find, cell by cell, what was spliced into real crops.
 
-Its logits are the score. What is spliced in (`semad.synthetic.splices`) is chosen in
-`config.splices`: each source has a rate, and 0 leaves it out. With `generated`, a generator plays
-against the discriminator, as in CutMix with a discriminator that has a logit for each place
-(Schönfeld et al. 2020): D learns to find G's samples inside real crops, G to be overlooked
-there, so that D sees samples of every age. Without it no generator exists: the control.
+Its logits are the score, or a part of it. What is spliced in (`semad.synthetic.splices`) is chosen
+in `config.splices`: each source has a rate, and 0 leaves it out. With `generated`, a generator
+plays against the discriminator, as in CutMix with a discriminator that has a logit for each place
+(Schönfeld et al. 2020): D learns to find G's samples inside real crops, G to be overlooked there,
+so that D sees samples of every age. Without it no generator exists: the control.
 
 A phase `teaching` (`--mode teach`) goes on with patches in which a person outlined missed defects
 and false alarms. They are seen as they are, and the defects also in normal patches.
 
-A last phase, `density`, learns how D's features of normal patches are distributed. The score
-`fused` adds how rare they are to D's probabilities.
+A last phase, `density`, if `config.train.density_epochs` asks for it, learns how D's features of
+normal patches are distributed. The score `fused` adds how rare they are to D's probabilities.
 """
 
 from functools import partial

@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from semad.config.schema import Settings
 from semad.methods.common import LossAndTerms, adam, image_shape, layer_settings, learning_rates
 from semad.nets.dense import Inpainter
 from semad.nets.mixture import GaussianMixture
+from semad.nets.windows import means_around
 from semad.types import Batch, Hparams, Loss, Method, MethodOutput, Net, Nets, Phase, Score, Update
 
 _LOG_VARIANCE = (-8.0, 4.0)  # where predictions are held
@@ -90,30 +90,11 @@ def statistics(images: jax.Array, guessed: Guess, block: int) -> jax.Array:
     residual = jnp.square(images - guessed.mean)
     variance = jnp.exp(guessed.log_variance)
     planes = (residual, variance, residual / variance, images, jnp.square(images), guessed.mean)
-    means = [_means(plane.mean(axis=-1), block) for plane in planes]
+    stacked = jnp.stack([plane.mean(axis=-1) for plane in planes], axis=-1)
+    means = jnp.moveaxis(means_around(stacked, block, block // 2), -1, 0)
     contrast = jnp.maximum(means[4] - jnp.square(means[3]), 0)
     logs = [jnp.log(value + _LEAST) for value in (*means[:3], contrast)]
     return jnp.stack([*logs, means[3], means[5]], axis=-1)
-
-
-def _means(plane: jax.Array, block: int) -> jax.Array:
-    """Over the block around every cell, less at borders: (N, H, W) -> (N, H/cell, W/cell)."""
-    cell = block // 2
-    margin = (block - cell) // 2
-    padded = jnp.pad(plane, ((0, 0), (margin, margin), (margin, margin)))
-    sums = jax.lax.reduce_window(
-        padded, 0.0, jax.lax.add, (1, block, block), (1, cell, cell), "VALID"
-    )
-    rows, columns = (_inside(size, block) for size in plane.shape[1:])
-    return sums / (rows[None, :, None] * columns)
-
-
-def _inside(size: int, block: int) -> np.ndarray:
-    """How many of the pixels of the block around every cell of an axis are inside the image."""
-    cell = block // 2
-    middles = np.arange(size // cell) * cell + cell // 2
-    ends = np.minimum(middles + cell, size), np.maximum(middles - cell, 0)
-    return (ends[0] - ends[1]).astype(np.float32)
 
 
 def make_density_loss(block: int) -> Loss:

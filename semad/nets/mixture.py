@@ -1,14 +1,19 @@
 """Densities of feature vectors: mixtures of Gaussians with full covariances."""
 
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-_SMOOTH = 9
-"""Height and width of the surroundings, in squares of 2×2 cells."""
+from semad.nets.windows import means_around
+
+_AROUND, _STRIDE = 6, 2
+"""Cells: features are means over squares of the one, a vector for every square of the other."""
+
+_SURROUNDINGS = 9
+"""Such vectors: height and width of what the density is averaged over."""
 
 
 class GaussianMixture(nn.Module):
@@ -57,9 +62,9 @@ class Density(NamedTuple):
 class FeatureDensity(nn.Module):
     """How rare a discriminator's features are, and how anomalous cells are by both of them.
 
-    Features are means over the 6×6 cells around every 2×2 cells, of which a `GaussianMixture` is
-    the density (after PatchCore, Roth et al. 2022, and PaDiM, Defard et al. 2021, whose features
-    are those of a pretrained network).
+    The density is a mixture of Gaussians of what lies around a cell, wherever that is. (PatchCore,
+    Roth et al. 2022, has nearest neighbours in its place, and PaDiM, Defard et al. 2021, a Gaussian
+    for each place, both of features of a pretrained network.)
     """
 
     components: int
@@ -73,33 +78,19 @@ class FeatureDensity(nn.Module):
         up to one standard deviation that probabilities of normal cells have, by running statistics
         at test time. So they decide where the discriminator sees next to nothing.
         """
-        around = _means(features, 6, 2)
+        around = means_around(features, _AROUND, _STRIDE)
         vectors = around.reshape(-1, around.shape[-1])
         logs = GaussianMixture(self.components, self.momentum)(vectors, train)
         logs = logs.reshape(*around.shape[:3], 1)
-        cells = probabilities.shape
-        rarity = -jax.image.resize(_means(logs, _SMOOTH, 1)[..., 0], cells, "linear")
+        to_cells = partial(jax.image.resize, shape=probabilities.shape, method="linear")
+        rarity = -to_cells(means_around(logs, _SURROUNDINGS, 1)[..., 0])
         norm = nn.BatchNorm(
             use_running_average=not train,
             momentum=self.momentum,
             use_scale=False,
             use_bias=False,
         )
+        # Of the probabilities the variance alone counts: their zero is to stay.
         rarity = norm(jnp.stack([probabilities, rarity], axis=-1))[..., 1]
         spread = jnp.sqrt(norm.variables["batch_stats"]["var"][0] + norm.epsilon)
-        logs = jax.image.resize(logs[..., 0], cells, "linear")
-        return Density(logs, probabilities + spread * nn.sigmoid(rarity))
-
-
-def _means(values: jax.Array, size: int, stride: int) -> jax.Array:
-    """Over the windows around every `stride` cells, less at borders: (N, h, w, F)."""
-    rows, columns = (_averages(length, size, stride) for length in values.shape[1:3])
-    return jnp.einsum("ih,nhwf,jw->nijf", rows, values, columns)
-
-
-def _averages(length: int, size: int, stride: int) -> np.ndarray:
-    """The matrix that takes means over windows of an axis: float32 (length / stride, length)."""
-    starts = np.arange(0, length, stride)[:, None] - (size - stride) // 2
-    places = np.arange(length)
-    inside = (places >= starts) & (places < starts + size)
-    return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+        return Density(to_cells(logs[..., 0]), probabilities + spread * nn.sigmoid(rarity))

@@ -38,6 +38,8 @@ def select(
 ) -> dict[str, Any]:
     """Ranks scores, smoothings, poolings and pixels' rates by `semad.selection.validator`.
 
+    Of a system with `Method.candidates` these scores alone.
+
     Args:
       system: that scores.
       member: whose weights; the choice holds for its whole population.
@@ -47,7 +49,8 @@ def select(
 
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
-      `value` and the average precision by family of defects; `excluded_families`, which did not
+      `value` and the average precision by family of defects, and the runner-up is None where there
+      is one setting; `excluded_families`, which did not
       count; `pooling`, as `semad.selection.validator.Poolings` says, and the AUROC of all
       `poolings`;
       `pixel_rate`, whose outlines fit planted defects best, and the overlap of all `pixel_rates`;
@@ -73,7 +76,7 @@ def select(
         "rule": "synthetic",
         "excluded_families": list(excluded),
         "chosen": rows[0],
-        "runner_up": rows[1],
+        "runner_up": rows[1] if len(rows) > 1 else None,
         "ranking": rows,
         "pooling": poolings.chosen,
         "poolings": poolings.aurocs,

@@ -21,8 +21,8 @@ from semad.inference.origin import reading_of
 from semad.reports.run import write_report
 from semad.run import workdir as workdirs
 from semad.run.checkpoints import Checkpoints
-from semad.run.prepare import prepare
-from semad.run.state import init_population
+from semad.run.prepare import Run
+from semad.run.state import init_population, overlay
 from semad.run.system import System, build
 from semad.run.workdir import TEACHING_FILE
 from semad.teaching.annotations import read_annotated
@@ -69,10 +69,16 @@ def teach(
     state = workdirs.restore(workdir, before)
     about = _about(workdir, state, given, after.settings)
     with folder_lock(output, "teach"):
-        if not _goes_on(output, about):
-            _begin(output, about, before, after, state, given, workdir)
+        goes_on = _goes_on(output, about)
+        if not goes_on:
+            _write(output, about)
+            _write_outlines(output, before.settings, given, workdir)
         run = pipeline.prepare_in(output, _config(after.settings))
         workdirs.check_same_data(workdir, run.source.train)
+        if not goes_on:
+            files.store(output, after.settings)
+            with Checkpoints(output) as checkpoints:
+                checkpoints.save(_beginning(state, run, before.settings.train.teaching_epochs))
         pipeline.train(run, output)
         made = effect(detector, load(output), given)
         record = about | {"effect": made | {"in_words": in_words(made)}}
@@ -161,40 +167,36 @@ def _goes_on(output: Path, about: dict[str, Any]) -> bool:
     return workdirs.newest_step(output) is not None
 
 
-def _begin(
-    output: Path,
-    about: dict[str, Any],
-    before: System,
-    after: System,
-    state: TrainState,
-    given: list[AnnotatedImage],
-    workdir: Path,
+def _write_outlines(
+    output: Path, settings: Settings, given: list[AnnotatedImage], workdir: Path
 ) -> None:
-    """Writes the outlines and the state to go on from; teaching starts from the averaged weights,
-    which are those that scored."""
-    _write(output, about)
-    settings = before.settings
+    """Writes the outlines that are given, and those of a run that was taught before."""
     data = settings.data
     patches = annotated.cut(given, data.patch_size, settings.seed, data.pyramid)
     if settings.train.teaching_epochs:
         patches = annotated.join([workdirs.load_annotated(workdir), patches])
     annotated.write(output, patches)
-    fresh = init_population(after.method, after.seeds).opt_state
+
+
+def _beginning(state: TrainState, run: Run, epochs: int) -> TrainState:
+    """The state to go on from, where the run's `epochs` of teaching, if any, end.
+
+    Teaching starts from the averaged weights, which are those that scored. What phases behind it
+    train begins anew, since it belongs to weights that will be others.
+    """
+    names = [phase.name for phase in run.method.phases]
+    place = names.index("teaching")
+    later = [update for phase in run.method.phases[place + 1 :] for update in phase.updates]
+    anew = {name for update in later for name in update.trains}
+    fresh = init_population(run.method, run.system.seeds)
+    kept = state.opt_state.keys() - {update.name for update in later}
     averaged = jax.tree.map(lambda leaf: leaf.copy(), state.ema)  # donated buffers must differ
-    step = jnp.minimum(state.step, _start(before, after))
-    taught = state._replace(step=step, weights=averaged, opt_state=fresh | state.opt_state)
-    files.store(output, after.settings)
-    with Checkpoints(output) as checkpoints:
-        checkpoints.save(taught)
-
-
-def _start(before: System, after: System) -> int:
-    """The first step of teaching: before the phases that follow it, which are run through again."""
-    names = [phase.name for phase in after.method.phases]
-    later = names[names.index("teaching") + 1 :]
-    run = prepare(before.settings)
-    starts = [start for phase, start, _ in run.phases if phase.name in later]
-    return min([*starts, run.total_steps])
+    return state._replace(
+        step=jnp.minimum(state.step, run.phases[place][1] + epochs * run.steps_per_epoch),
+        weights=overlay(averaged, fresh.weights, anew),
+        ema=overlay(state.ema, fresh.ema, anew),
+        opt_state=fresh.opt_state | {name: state.opt_state[name] for name in kept},
+    )
 
 
 def _write(output: Path, record: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The density of the dense discriminator's features: what it says, and when it is learnt."""
 
-import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,17 @@ from scipy import special
 
 import semad
 from semad.config import files
+from semad.errors import UserError
 from semad.inference.export import export
 from semad.methods import dense_discriminator
 from semad.modes import run as run_mode
-from semad.nets.mixture import FeatureDensity, GaussianMixture
+from semad.nets.mixture import Density, FeatureDensity, GaussianMixture
 from semad.nets.thesis import DiscriminatorOutput
 from semad.run import workdir as workdirs
+from semad.run.prepare import prepare
 from semad.run.state import init_population, member
 from semad.run.system import build
-from semad.teaching.teach import teach
+from semad.teaching.teach import _beginning, teach
 from semad.types import Batch
 from tests import tiny
 from tests.methods.known import KEY, nets
@@ -55,23 +57,27 @@ def means(values, size, stride, margin):
     return found
 
 
-def test_the_density_is_that_of_features_around(density):
-    net, variables = density
-    found = net.apply(variables, FEATURES, PROBABILITIES, train=False)
+def log_densities(variables):
+    """Of the features around every 2×2 cells: (3, 4, 6)."""
     around = means(np.asarray(FEATURES), 6, 2, 2)
     parts = {name: tree["GaussianMixture_0"] for name, tree in variables.items()}
     logs = GaussianMixture(3, 0.0).apply(parts, around.reshape(-1, 5), train=False)
-    expected = jax.image.resize(jnp.asarray(logs).reshape(3, 4, 6), (3, 8, 12), "linear")
+    return np.asarray(logs).reshape(3, 4, 6)
+
+
+def test_the_density_is_that_of_features_around(density):
+    net, variables = density
+    found = net.apply(variables, FEATURES, PROBABILITIES, train=False)
+    logs = log_densities(variables)
+    expected = jax.image.resize(jnp.asarray(logs), (3, 8, 12), "linear")
     np.testing.assert_allclose(found.log_density, expected, rtol=1e-4)
 
 
 def test_rare_features_add_up_to_a_standard_deviation(density):
     net, variables = density
     found = net.apply(variables, FEATURES, PROBABILITIES, train=False)
-    around = means(np.asarray(FEATURES), 6, 2, 2)
-    parts = {name: tree["GaussianMixture_0"] for name, tree in variables.items()}
-    logs = GaussianMixture(3, 0.0).apply(parts, around.reshape(-1, 5), train=False)
-    smooth = means(np.asarray(logs).reshape(3, 4, 6, 1), 9, 1, 4)[..., 0]
+    logs = log_densities(variables)
+    smooth = means(logs[..., None], 9, 1, 4)[..., 0]
     rarity = -np.asarray(jax.image.resize(jnp.asarray(smooth), (3, 8, 12), "linear"))
     # A momentum of 0: the running statistics are those of the one batch.
     normal = (rarity - rarity.mean()) / np.sqrt(rarity.var() + 1e-5)
@@ -97,7 +103,7 @@ def test_the_loss_is_minus_the_mean_log_density_of_normal_patches():
 
     def density(features, probabilities):
         seen.append((features, probabilities))
-        return FeatureDensityOutput(features[..., 0], probabilities)
+        return Density(features[..., 0], probabilities)
 
     def judge(x):
         logits = x[:, ::4, ::4, 0]
@@ -109,12 +115,6 @@ def test_the_loss_is_minus_the_mean_log_density_of_normal_patches():
     cells = np.asarray(images[:, ::4, ::4, 0])
     assert float(found) == pytest.approx(-3 * cells.mean(), rel=1e-5)
     np.testing.assert_allclose(seen[0][1], special.expit(cells), rtol=1e-5)
-
-
-@dataclasses.dataclass
-class FeatureDensityOutput:
-    log_density: jax.Array
-    fused: jax.Array
 
 
 def test_without_epochs_there_is_none():
@@ -169,24 +169,79 @@ def test_the_validator_chooses_among_the_candidates(tmp_path):
     assert detector.settings_.score.name == "fused"
 
 
-def test_teaching_learns_it_anew(trained, tmp_path):
-    """The taught discriminator's features are others."""
+def outlined(folder):
+    """A folder with an image and a missed defect in it."""
+    folder.mkdir()
     image = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
     mask = np.zeros((64, 64), bool)
     mask[20:40, 20:40] = True
-    (tmp_path / "outlined").mkdir()
-    Image.fromarray(image).save(tmp_path / "outlined/x.png")
-    Image.fromarray(mask).save(tmp_path / "outlined/x_mask.png")
+    Image.fromarray(image).save(folder / "x.png")
+    Image.fromarray(mask).save(folder / "x_mask.png")
+
+
+def test_teaching_learns_it_anew(trained, tmp_path):
+    """The taught discriminator's features are others."""
+    outlined(tmp_path / "outlined")
     wanted = config(train__teaching_epochs=3)
     teach(trained, wanted, tmp_path / "outlined", tmp_path / "taught")
     before, after = state_of(trained), state_of(tmp_path / "taught")
     per_epoch = int(before.step[0]) // (1 + 2)  # of splices and density
     assert int(after.step[0]) == per_epoch * (1 + 3 + 2)
-    for name in ("discriminator", "density"):
-        moved = jax.tree.map(
-            lambda a, b: np.abs(a - b).max(), before.ema.params[name], after.ema.params[name]
-        )
-        assert max(jax.tree.leaves(moved)) > 0
+    again = config(train__teaching_epochs=5)
+    teach(tmp_path / "taught", again, tmp_path / "outlined", tmp_path / "again")
+    assert int(state_of(tmp_path / "again").step[0]) == per_epoch * (1 + 5 + 2)
+
+
+def test_what_teaching_begins_with(trained, tmp_path):
+    """The discriminator as it scored, and a density that has learnt nothing."""
+    system = build(config(train__teaching_epochs=3))
+    run, state = prepare(system), state_of(trained)
+    begun, fresh = _beginning(state, run, 0), init_population(system.method, system.seeds)
+    assert int(begun.step[0]) == run.steps_per_epoch
+    for weights in (begun.weights, begun.ema):
+        same = (weights.params["discriminator"], state.ema.params["discriminator"])
+        jax.tree.map(np.testing.assert_array_equal, *same)
+        for name in ("params", "batch_stats"):
+            new = (getattr(weights, name)["density"], getattr(fresh.ema, name)["density"])
+            jax.tree.map(np.testing.assert_array_equal, *new)
+    opt = begun.opt_state
+    same = partial(jax.tree.map, np.testing.assert_array_equal)
+    same(opt["density"], fresh.opt_state["density"])
+    same(opt["discriminator"], state.opt_state["discriminator"])
+
+
+def test_wrong_images_leave_nothing_to_go_on_from(trained, tmp_path):
+    outlined(tmp_path / "outlined")
+    wanted = config(train__teaching_epochs=3)
+    other = config(train__teaching_epochs=3, data__train_images=3)
+    with pytest.raises(UserError):
+        teach(trained, other, tmp_path / "outlined", tmp_path / "taught")
+    teach(trained, wanted, tmp_path / "outlined", tmp_path / "taught")
+
+
+def test_a_run_without_one_gets_none(tmp_path):
+    """Its checkpoint has no such net; the workdir's config stays as it is."""
+    without = config(train__density_epochs=0)
+    run_mode("train", tmp_path, without)
+    stored = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(UserError, match="config.train.density_epochs = 0, not 2"):
+        run_mode("train", tmp_path, config())
+    assert (tmp_path / "config.json").read_bytes() == stored
+
+
+def test_a_population_learns_as_its_members_alone(tmp_path):
+    run_mode("train", tmp_path / "both", config(population__seeds=2))
+    run_mode("train", tmp_path / "second", config(seed=1))
+    both, second = state_of(tmp_path / "both").ema, state_of(tmp_path / "second").ema
+    close = partial(np.testing.assert_allclose, rtol=1e-2, atol=1e-3)
+    jax.tree.map(close, member(both, 1).params["density"], member(second, 0).params["density"])
+
+
+def test_one_setting_has_no_runner_up(tmp_path):
+    """By the protocol of tiles nothing is smoothed."""
+    made = config(select="synthetic", eval__protocol="thesis_tiles")
+    run_mode("train_and_evaluate", tmp_path, made)
+    assert "the next best was" not in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("how", ["onnx", "stablehlo"])
