@@ -10,8 +10,10 @@ from semad import pipeline
 from semad.config import files
 from semad.run import workdir as workdirs
 from semad.run.prepare import prepare
+from semad.run.state import read_pretrained
 from semad.training import loop
 from semad.utils import backend
+from tests import backbone_file
 from tests.together import processes
 
 SHARED = backend.CPU._replace(devices_share_training=True)
@@ -83,6 +85,7 @@ def scores(folder):
 def again_by_one(workdir, tmp_path):
     """The losses of the same run by this process, and its evaluation of the state in `workdir`."""
     run = prepare(files.load(workdir))
+    run = run._replace(pretrained=read_pretrained(run.method))
     loop.train(run, tmp_path / "one", SHARED)
     copy = shutil.copytree(workdir, tmp_path / "copy")
     pipeline.evaluate(run, workdirs.restore(copy, run.system), copy, tmp_path / "again")
@@ -123,9 +126,13 @@ def test_tiles_with_a_stop_of_one_process_in_between(together, tmp_path):
         np.testing.assert_array_equal(theirs[name], values, err_msg=name)
 
 
-def test_maps(together, tmp_path):
-    workdir = tmp_path / "two"
-    ended = together.run("--workdir", workdir, *MAPS)
+@pytest.mark.parametrize("more", [False, True], ids=["alone", "backbone and density"])
+def test_maps(more, together, tmp_path):
+    workdir, changes = tmp_path / "two", []
+    if more:
+        weights = backbone_file.write(tmp_path / "weights.safetensors")
+        changes = [f"--config.model.backbone={weights}", "--config.train.density_epochs=2"]
+    ended = together.run("--workdir", workdir, *MAPS, *changes)
     assert ended.codes == [0, 0], ended.outputs
     assert_near(losses(workdir), again_by_one(workdir, tmp_path))
     mine = scores(tmp_path / "again/evaluation/pixel")
