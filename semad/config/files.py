@@ -140,8 +140,7 @@ def check_same_run(
       workdir: of the run.
       settings: that are asked for.
       prolonged: the key of the epochs of the last phase, empty if its learning rates cool down.
-        More of them make no other run, unless input noise (IN) goes by the length of the run, or
-        there were none: a phase may have nets that the run is without.
+        More of them make no other run, unless input noise (IN) goes by the length of the run.
       free_keys: others that may differ, as after a divergence.
 
     Raises:
@@ -149,9 +148,8 @@ def check_same_run(
     """
     stored, wanted = flatten(load(workdir)), flatten(settings)
     noise = "IN" in "+".join(trick_combinations(settings.population.tricks))
-    longer = "" if noise or not stored.get(prolonged) else prolonged
     for key in sorted(stored.keys() | wanted.keys(), key=lambda key: (key != "method", key)):
-        free = changeable(key) or key in free_keys or key == longer
+        free = changeable(key) or key in free_keys or (key == prolonged and not noise)
         if free or stored.get(key) == wanted.get(key):
             continue
         raise UserError(

@@ -15,7 +15,8 @@ def means_around(values: jax.Array, size: int, stride: int) -> jax.Array:
       (N, H / stride, W / stride, F); at borders the mean of what is inside.
     """
     rows, columns = (_averages(length, size, stride) for length in values.shape[1:3])
-    return jnp.einsum("ih,nhwf,jw->nijf", rows, values, columns)
+    # Variances are differences of means that are nearly equal.
+    return jnp.einsum("ih,nhwf,jw->nijf", rows, values, columns, precision="highest")
 
 
 def _averages(length: int, size: int, stride: int) -> np.ndarray:

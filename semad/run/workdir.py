@@ -11,9 +11,11 @@ import numpy as np
 
 from semad.config import files
 from semad.config.schema import Settings
+from semad.config.settings import resolve
 from semad.data import annotated
 from semad.data.normal_images import NormalImages
 from semad.errors import UserError
+from semad.methods import METHODS
 from semad.run import checkpoints
 from semad.run.history import free_keys
 from semad.run.prepare import Run
@@ -163,8 +165,15 @@ def check_same_run(workdir: Path, settings: Settings, method: Method, trains: bo
     if (workdir / files.CONFIG_FILE).is_file() or (workdir / CHECKPOINTS).exists():
         free = free_keys(workdir, settings) if trains else ()
         last = method.phases[-1]
-        prolonged = "" if settings.train.cooldown and last.cools else last.epochs_key
+        cools = settings.train.cooldown and last.cools
+        prolonged = "" if cools or _has_other_nets(workdir, method) else last.epochs_key
         files.check_same_run(workdir, settings, prolonged=prolonged, free_keys=free)
+
+
+def _has_other_nets(workdir: Path, method: Method) -> bool:
+    """Whether a workdir's run has other nets, as one without a phase that trains one of its own."""
+    stored = resolve(files.load(workdir))
+    return METHODS[stored.method](stored).nets.keys() != method.nets.keys()
 
 
 def check_same_data(workdir: Path, train: Sequence[np.ndarray]) -> None:

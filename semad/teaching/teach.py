@@ -189,13 +189,13 @@ def _beginning(state: TrainState, run: Run, epochs: int) -> TrainState:
     later = [update for phase in run.method.phases[place + 1 :] for update in phase.updates]
     anew = {name for update in later for name in update.trains}
     fresh = init_population(run.method, run.system.seeds)
-    kept = state.opt_state.keys() - {update.name for update in later}
-    averaged = jax.tree.map(lambda leaf: leaf.copy(), state.ema)  # donated buffers must differ
+    again = {update.name for update in later}
+    kept = {name: value for name, value in state.opt_state.items() if name not in again}
     return state._replace(
         step=jnp.minimum(state.step, run.phases[place][1] + epochs * run.steps_per_epoch),
-        weights=overlay(averaged, fresh.weights, anew),
+        weights=overlay(state.ema, fresh.weights, anew),
         ema=overlay(state.ema, fresh.ema, anew),
-        opt_state=fresh.opt_state | {name: state.opt_state[name] for name in kept},
+        opt_state=fresh.opt_state | kept,
     )
 
 

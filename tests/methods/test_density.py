@@ -1,6 +1,9 @@
 """The density of the dense discriminator's features: what it says, and when it is learnt."""
 
+import json
+import shutil
 from functools import partial
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +13,10 @@ from PIL import Image
 from scipy import special
 
 import semad
+from semad.commandline import FORMATS
 from semad.config import files
 from semad.errors import UserError
+from semad.inference import score
 from semad.inference.export import export
 from semad.methods import dense_discriminator
 from semad.modes import run as run_mode
@@ -153,8 +158,7 @@ def test_the_discriminator_stays_as_it_was(trained, tmp_path):
 
 def test_scores_of_a_run(trained):
     model = semad.restore(trained)
-    images = jax.random.uniform(KEY, (3, 64, 64), minval=0, maxval=1)
-    scored = model.maps(np.asarray(images[0]))
+    scored = model.maps(np.asarray(jax.random.uniform(KEY, (64, 64))))
     assert set(scored) >= {"discriminator", "probability", "density", "fused"}
     added = scored["fused"] - scored["probability"]
     spread = member(state_of(trained).ema, 0).batch_stats["density"]["BatchNorm_0"]["var"][0]
@@ -162,11 +166,17 @@ def test_scores_of_a_run(trained):
     assert added.max() <= np.sqrt(spread + 1e-5) * 1.001
 
 
-def test_the_validator_chooses_among_the_candidates(tmp_path):
-    run_mode("train_and_evaluate", tmp_path, config(select="synthetic"))
-    detector = semad.load(tmp_path)
-    assert {row["score"] for row in detector.selection_["ranking"]} == {"fused"}
-    assert detector.settings_.score.name == "fused"
+@pytest.mark.parametrize("protocol", ["pixel", "thesis_tiles"])
+def test_the_validator_chooses_among_the_candidates(protocol, trained, tmp_path):
+    """Tiles are not smoothed, so that there is one setting."""
+    workdir = shutil.copytree(trained, tmp_path / "run")
+    run_mode("evaluate", workdir, config(select="synthetic", eval__protocol=protocol))
+    metrics = json.loads((workdir / "evaluation" / protocol / "metrics.json").read_text())
+    selection, page = metrics["selection"], (workdir / "report.html").read_text()
+    assert {row["score"] for row in selection["ranking"]} == {"fused"}
+    assert (selection["runner_up"] is None) == (protocol == "thesis_tiles")
+    assert ("the next best was" in page) == (protocol == "pixel")
+    assert "Chosen without a label" in page
 
 
 def outlined(folder):
@@ -179,44 +189,42 @@ def outlined(folder):
     Image.fromarray(mask).save(folder / "x_mask.png")
 
 
-def test_teaching_learns_it_anew(trained, tmp_path):
-    """The taught discriminator's features are others."""
-    outlined(tmp_path / "outlined")
-    wanted = config(train__teaching_epochs=3)
-    teach(trained, wanted, tmp_path / "outlined", tmp_path / "taught")
-    before, after = state_of(trained), state_of(tmp_path / "taught")
-    per_epoch = int(before.step[0]) // (1 + 2)  # of splices and density
-    assert int(after.step[0]) == per_epoch * (1 + 3 + 2)
-    again = config(train__teaching_epochs=5)
-    teach(tmp_path / "taught", again, tmp_path / "outlined", tmp_path / "again")
-    assert int(state_of(tmp_path / "again").step[0]) == per_epoch * (1 + 5 + 2)
-
-
-def test_what_teaching_begins_with(trained, tmp_path):
-    """The discriminator as it scored, and a density that has learnt nothing."""
-    system = build(config(train__teaching_epochs=3))
+@pytest.mark.parametrize("taught", [0, 3])
+def test_what_teaching_begins_with(taught, trained):
+    """The discriminator as it scored, and a density that has learnt nothing; where a run's earlier
+    teaching, if any, ended."""
+    system = build(config(train__teaching_epochs=5))
     run, state = prepare(system), state_of(trained)
-    begun, fresh = _beginning(state, run, 0), init_population(system.method, system.seeds)
-    assert int(begun.step[0]) == run.steps_per_epoch
-    for weights in (begun.weights, begun.ema):
-        same = (weights.params["discriminator"], state.ema.params["discriminator"])
-        jax.tree.map(np.testing.assert_array_equal, *same)
-        for name in ("params", "batch_stats"):
-            new = (getattr(weights, name)["density"], getattr(fresh.ema, name)["density"])
-            jax.tree.map(np.testing.assert_array_equal, *new)
-    opt = begun.opt_state
+    ended = state._replace(step=jnp.array([(1 + taught + 2) * run.steps_per_epoch]))
+    begun, fresh = _beginning(ended, run, taught), init_population(system.method, system.seeds)
+    assert begun.step.tolist() == [(1 + taught) * run.steps_per_epoch]
     same = partial(jax.tree.map, np.testing.assert_array_equal)
+    for weights in (begun.weights, begun.ema):
+        same(weights.params["discriminator"], state.ema.params["discriminator"])
+        for name in ("params", "batch_stats"):
+            same(getattr(weights, name)["density"], getattr(fresh.ema, name)["density"])
+    opt = begun.opt_state
     same(opt["density"], fresh.opt_state["density"])
     same(opt["discriminator"], state.opt_state["discriminator"])
 
 
-def test_wrong_images_leave_nothing_to_go_on_from(trained, tmp_path):
+def test_an_unfinished_run_is_taught_from_where_it_is(trained):
+    system = build(config(train__teaching_epochs=5))
+    begun = _beginning(state_of(trained)._replace(step=jnp.array([1])), prepare(system), 0)
+    assert begun.step.tolist() == [1]
+
+
+def test_other_images_leave_nothing_to_go_on_from(trained, tmp_path, monkeypatch):
     outlined(tmp_path / "outlined")
-    wanted = config(train__teaching_epochs=3)
-    other = config(train__teaching_epochs=3, data__train_images=3)
-    with pytest.raises(UserError):
-        teach(trained, other, tmp_path / "outlined", tmp_path / "taught")
-    teach(trained, wanted, tmp_path / "outlined", tmp_path / "taught")
+    call = partial(teach, trained, config(train__teaching_epochs=3), tmp_path / "outlined")
+    with monkeypatch.context() as patch:
+        patch.setattr(workdirs, "check_same_data", mock.Mock(side_effect=UserError("others")))
+        with pytest.raises(UserError, match="others"):
+            call(tmp_path / "taught")
+    assert workdirs.newest_step(tmp_path / "taught") is None
+    call(tmp_path / "taught")
+    steps = prepare(build(config(train__teaching_epochs=3))).total_steps
+    assert state_of(tmp_path / "taught").step.tolist() == [steps]
 
 
 def test_a_run_without_one_gets_none(tmp_path):
@@ -237,14 +245,10 @@ def test_a_population_learns_as_its_members_alone(tmp_path):
     jax.tree.map(close, member(both, 1).params["density"], member(second, 0).params["density"])
 
 
-def test_one_setting_has_no_runner_up(tmp_path):
-    """By the protocol of tiles nothing is smoothed."""
-    made = config(select="synthetic", eval__protocol="thesis_tiles")
-    run_mode("train_and_evaluate", tmp_path, made)
-    assert "the next best was" not in (tmp_path / "report.html").read_text()
-
-
-@pytest.mark.parametrize("how", ["onnx", "stablehlo"])
-def test_it_is_exported(how, trained, tmp_path):
-    """`export` compares what it wrote with the detector."""
-    export(semad.load(trained), tmp_path / how, how)
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_it_is_exported(file_format, trained, tmp_path):
+    detector = semad.load(trained)
+    image = detector.normal_.holdout[0]
+    model, patches = score.load(export(detector, tmp_path / file_format, file_format))
+    found = score.anomaly_map(image, model, patches)
+    np.testing.assert_allclose(found, detector.anomaly_map(image), rtol=1e-3, atol=1e-4)
