@@ -146,9 +146,9 @@ def teaching_loss(splice: Splice) -> Loss:
 def density_loss(nets: Nets, batch: Batch, key: jax.Array, hparams: Hparams) -> LossAndTerms:
     """Minus the mean log density of D's features of normal patches; D stays as it is."""
     del key, hparams
-    seen = discriminate(nets, batch.images)
-    known = nets.density(seen.features, jax.nn.sigmoid(seen.logits))
-    return -known.log_density.mean(), {}
+    output = discriminate(nets, batch.images)
+    density = nets.density(output.features, jax.nn.sigmoid(output.logits))
+    return -density.log_density.mean(), {}
 
 
 def _smoothed(targets: jax.Array) -> jax.Array:
@@ -166,11 +166,11 @@ def score(nets: Nets, images: jax.Array, key: jax.Array, hparams: Hparams) -> Me
     With a density also `density`, minus its logarithm, and `fused`, of probabilities and density.
     """
     del key, hparams
-    seen = discriminate(nets, images)
-    cells = {"discriminator": seen.logits, "probability": jax.nn.sigmoid(seen.logits)}
+    output = discriminate(nets, images)
+    cells = {"discriminator": output.logits, "probability": jax.nn.sigmoid(output.logits)}
     if "density" in nets:
-        known = nets.density(seen.features, cells["probability"])
-        cells |= {"density": -known.log_density, "fused": known.fused}
+        density = nets.density(output.features, cells["probability"])
+        cells |= {"density": -density.log_density, "fused": density.fused}
     scores, maps = {}, {}
     for name, values in cells.items():
         means = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, 3, 3), (1, 1, 1), "VALID")

@@ -171,7 +171,7 @@ def check_same_run(workdir: Path, settings: Settings, method: Method, trains: bo
 
 
 def _has_other_nets(workdir: Path, method: Method) -> bool:
-    """Whether a workdir's run has other nets, as one without a phase that trains one of its own."""
+    """Whether the nets of a workdir's run are others: some phases train nets of their own."""
     stored = resolve(files.load(workdir))
     return METHODS[stored.method](stored).nets.keys() != method.nets.keys()
 

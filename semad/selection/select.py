@@ -50,9 +50,8 @@ def select(
     Returns:
       `rule`, `chosen`, `runner_up` and `ranking`, the best first: each has `score`, `smoothing`,
       `value` and the average precision by family of defects, and the runner-up is None where there
-      is one setting; `excluded_families`, which did not
-      count; `pooling`, as `semad.selection.validator.Poolings` says, and the AUROC of all
-      `poolings`;
+      is one setting; `excluded_families`, which did not count; `pooling`, as
+      `semad.selection.validator.Poolings` says, and the AUROC of all `poolings`;
       `pixel_rate`, whose outlines fit planted defects best, and the overlap of all `pixel_rates`;
       `doubts`, see `semad.selection.doubts`.
     """

@@ -181,8 +181,8 @@ def _write_outlines(
 def _beginning(state: TrainState, run: Run, epochs: int) -> TrainState:
     """The state to go on from, where the run's `epochs` of teaching, if any, end.
 
-    Teaching starts from the averaged weights, which are those that scored. What phases behind it
-    train begins anew, since it belongs to weights that will be others.
+    Teaching starts from the averaged weights, which are those that scored. Nets that later phases
+    train start from their initial weights, since teaching changes what they learnt from.
     """
     names = [phase.name for phase in run.method.phases]
     place = names.index("teaching")
